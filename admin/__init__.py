@@ -1,0 +1,1 @@
+"""Staff talk to us: the admin API, tokens and the audit log."""

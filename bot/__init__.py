@@ -1,0 +1,1 @@
+"""LINE talks to us: webhook intake, event handlers, conversation."""

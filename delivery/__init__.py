@@ -1,0 +1,1 @@
+"""What leaves for LINE, and when it may: outbox, dispatcher, messages, quota."""

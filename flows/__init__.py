@@ -1,0 +1,1 @@
+"""What is sent when: definitions, triggers, enrolments, steps."""

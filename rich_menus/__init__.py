@@ -1,0 +1,1 @@
+"""Rich menus as files: definition, check, picture, sync with LINE."""

@@ -1,0 +1,1 @@
+"""The roof: web application, worker, timetable, reactions and command line."""

@@ -1,0 +1,1 @@
+"""LINE on your desk: a stand-in for the LINE platform, a phone in the browser, a sample shop."""
