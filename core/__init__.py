@@ -1,1 +1,1 @@
-"""Ground floor: settings, database, clock, jobs, logs, metrics, the LINE client. No business word."""
+"""Ground floor: settings, database, clock, jobs, logs, the LINE client. No business word."""

@@ -1,0 +1,360 @@
+"""The dispatcher: deliveries become calls to LINE, each kept byte for byte before it is made.
+
+Three stages, each a transaction of its own, and the calls between the last two:
+
+    form    deliveries that are due → dispatches (reply where a fresh token serves, push otherwise)
+    claim   dispatches whose retry is due (a crash, a rate limit, a network fault)
+    settle  what LINE answered → the state of dispatch and deliveries
+
+The dispatch's id is the `X-Line-Retry-Key`: LINE takes the same key once within 24 hours and
+answers 409 to a repetition (https://developers.line.biz/en/docs/messaging-api/retrying-api-request/).
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from sqlalchemy import exists, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import bulk, metrics
+from core.db import table
+from core.line.client import Answer, SendKind
+from core.pace import CHUNK
+from core.runtime import Runtime
+from crm import channels
+from crm.channels import OpenChannel
+from crm.models import BLOCKED, Friend
+from delivery import quota, reply_tokens
+from delivery.models import (
+    DONE,
+    HELD,
+    OPEN,
+    SENDING,
+    SUPPRESSED,
+    WAITING,
+    Delivery,
+    Dispatch,
+)
+from delivery.outcomes import Settled, settle_one
+
+BATCH = 500
+IN_FLIGHT = 48
+MAX_MESSAGES = 5
+LEASE = timedelta(seconds=25)
+CALL_TAKES = timedelta(seconds=12)  # a call begun later than this before the lease's end is left
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A claimed dispatch, as it goes out. `was_uncertain` is from before this attempt."""
+
+    id: UUID
+    channel_id: int
+    endpoint: str
+    body: bytes
+    attempts: int
+    was_uncertain: bool
+    first_attempt_at: datetime
+    reply_until: datetime | None
+    recipients: int = 1
+
+
+async def dispatch(runtime: Runtime) -> int:
+    """Form, claim, send and settle one batch; returns how many dispatches or deliveries moved."""
+    now, wall = await runtime.clock.now(), runtime.clock.wall()
+    async with runtime.db.transaction() as session:
+        calls, moved = await _claim(session, now=now, wall=wall)
+        if len(calls) < BATCH:
+            formed, others = await _form(session, now=now, wall=wall)
+            calls += formed
+            moved += others
+    if not calls:
+        return moved
+    settled = await _send_all(runtime, calls, now, wall + LEASE - CALL_TAKES)
+    async with runtime.db.transaction() as session:
+        await _settle(session, settled, now=now)
+    return moved + len(settled)
+
+
+async def release_claims(runtime: Runtime) -> None:
+    """Make every open dispatch due: for a start when no other process can be sending."""
+    claimed = table(Dispatch)
+    async with runtime.db.transaction() as session:
+        query = update(claimed).where(claimed.c.state == OPEN)
+        await session.execute(query.values(retry_at=runtime.clock.wall()))
+
+
+async def _claim(session: AsyncSession, *, now: datetime, wall: datetime) -> tuple[list[Call], int]:
+    d = table(Dispatch)
+    due = (
+        select(d)
+        .where(d.c.state == OPEN, d.c.retry_at <= wall)
+        .order_by(d.c.retry_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    rows: list[Any] = list(await session.execute(due))
+    if not rows:
+        return [], 0
+    dropped = await _drop_blocked(session, [row.id for row in rows if not row.uncertain], now)
+    rows = [row for row in rows if row.id not in dropped]
+    await session.execute(
+        update(d)
+        .where(d.c.id.in_([row.id for row in rows]))
+        .values(retry_at=wall + LEASE, attempts=d.c.attempts + 1, uncertain=True)
+    )
+    return [_call_of(row) for row in rows], len(dropped)
+
+
+def _call_of(row: Any) -> Call:  # noqa: ANN401
+    return Call(
+        id=row.id,
+        channel_id=row.channel_id,
+        endpoint=row.endpoint,
+        body=row.body,
+        attempts=row.attempts + 1,
+        was_uncertain=row.uncertain,
+        first_attempt_at=row.first_attempt_at,
+        reply_until=row.reply_until,
+        recipients=row.recipients,
+    )
+
+
+async def _drop_blocked(session: AsyncSession, ids: Sequence[UUID], now: datetime) -> set[UUID]:
+    """End calls that surely never reached LINE when the one person has blocked us meanwhile."""
+    dispatch_, delivery, friend = table(Dispatch), table(Delivery), table(Friend)
+    query = (
+        select(delivery.c.dispatch_id)
+        .join(friend, friend.c.id == delivery.c.friend_id)
+        .where(delivery.c.dispatch_id.in_(ids), friend.c.status == BLOCKED)
+    )
+    blocked = set(await session.scalars(query)) if ids else set()
+    if blocked:
+        ended = update(dispatch_).where(dispatch_.c.id.in_(blocked), dispatch_.c.recipients == 1)
+        gone = set(
+            await session.scalars(
+                ended.values(state=DONE, outcome="blocked", done_at=now).returning(dispatch_.c.id)
+            )
+        )
+        await session.execute(
+            update(delivery)
+            .where(delivery.c.dispatch_id.in_(gone), delivery.c.state == SENDING)
+            .values(state=SUPPRESSED, reason="blocked", done_at=now)
+        )
+        return gone
+    return set()
+
+
+async def _form(session: AsyncSession, *, now: datetime, wall: datetime) -> tuple[list[Call], int]:
+    rows = await _due_deliveries(session, now)
+    if not rows:
+        return [], 0
+    blocked = [row.id for row in rows if row.status == BLOCKED]
+    if blocked:
+        await _end(session, blocked, SUPPRESSED, "blocked", now)
+    groups = [_first_five(group) for group in _by_friend(rows) if group[0].status != BLOCKED]
+    tokens = await reply_tokens.take(session, [g[0].friend_id for g in groups], now=now)
+    replies = [g for g in groups if g[0].friend_id in tokens]
+    pushes, held = await _within_quota(
+        session, [g for g in groups if g[0].friend_id not in tokens], now
+    )
+    if held:
+        await _end(session, [row.id for group in held for row in group], HELD, "quota", now)
+    calls = [_reply(group, *tokens[group[0].friend_id], now) for group in replies]
+    calls += [_push(group, now) for group in pushes]
+    await _keep(session, calls, replies + pushes, now=now, wall=wall)
+    return calls, len(blocked) + sum(len(group) for group in held)
+
+
+async def _due_deliveries(session: AsyncSession, now: datetime) -> list[Any]:
+    """Deliveries that are due and whose friend has none under way, friend locked, in order."""
+    d, friend = table(Delivery), table(Friend)
+    earlier = d.alias("earlier")
+    under_way = exists().where(earlier.c.friend_id == d.c.friend_id, earlier.c.state == SENDING)
+    query = (
+        select(d.c.id, d.c.channel_id, d.c.friend_id, d.c.messages, d.c.message_count)
+        .add_columns(friend.c.user_id, friend.c.status)
+        .join(friend, friend.c.id == d.c.friend_id)
+        .where(d.c.state == WAITING, d.c.due_at <= now, ~under_way)
+        .order_by(d.c.due_at, d.c.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    rows: list[Any] = list(await session.execute(query))
+    if not rows or session.get_bind().dialect.name == "sqlite":
+        return rows
+    # Another worker may have begun with one of these friends between our look and our lock.
+    busy = select(d.c.friend_id).where(
+        d.c.state == SENDING, d.c.friend_id.in_({row.friend_id for row in rows})
+    )
+    taken = set(await session.scalars(busy))
+    return [row for row in rows if row.friend_id not in taken]
+
+
+def _by_friend(rows: Iterable[Any]) -> list[list[Any]]:
+    in_order = sorted(rows, key=lambda row: row.friend_id)  # stable: keeps each friend's order
+    return [list(group) for _friend, group in groupby(in_order, key=lambda row: row.friend_id)]
+
+
+def _first_five(group: list[Any]) -> list[Any]:
+    """As many deliveries as fit into one call: LINE counts people, not message objects."""
+    chosen: list[Any] = []
+    count = 0
+    for row in group:
+        count += row.message_count
+        if chosen and count > MAX_MESSAGES:
+            break
+        chosen.append(row)
+    return chosen
+
+
+async def _within_quota(
+    session: AsyncSession, groups: list[list[Any]], now: datetime
+) -> tuple[list[list[Any]], list[list[Any]]]:
+    by_channel = sorted(groups, key=lambda group: group[0].channel_id)
+    pushes: list[list[Any]] = []
+    held: list[list[Any]] = []
+    for channel_id, mine in groupby(by_channel, key=lambda group: group[0].channel_id):
+        wanted = list(mine)
+        granted = await quota.reserve(session, channel_id, len(wanted), now=now)
+        pushes += wanted[:granted]
+        held += wanted[granted:]
+    return pushes, held
+
+
+def _reply(group: list[Any], token: str, until: datetime, now: datetime) -> Call:
+    return _call(group, "reply", b'{"replyToken":' + orjson.dumps(token), now, reply_until=until)
+
+
+def _push(group: list[Any], now: datetime) -> Call:
+    return _call(group, "push", b'{"to":' + orjson.dumps(group[0].user_id), now)
+
+
+def _call(
+    group: list[Any], endpoint: str, head: bytes, now: datetime, reply_until: datetime | None = None
+) -> Call:
+    messages = b",".join(row.messages[1:-1] for row in group)  # arrays without their brackets
+    return Call(
+        id=uuid4(),
+        channel_id=group[0].channel_id,
+        endpoint=endpoint,
+        body=head + b',"messages":[' + messages + b"]}",
+        attempts=1,
+        was_uncertain=False,
+        first_attempt_at=now,
+        reply_until=reply_until,
+    )
+
+
+async def _keep(
+    session: AsyncSession,
+    calls: list[Call],
+    groups: list[list[Any]],
+    *,
+    now: datetime,
+    wall: datetime,
+) -> None:
+    await bulk.insert_rows(session, table(Dispatch), [_row(call, now, wall) for call in calls])
+    sending = [
+        {"id": row.id, "dispatch_id": call.id, "state": SENDING}
+        for call, group in zip(calls, groups, strict=True)
+        for row in group
+    ]
+    await bulk.update_rows(session, table(Delivery), sending)
+
+
+def _row(call: Call, now: datetime, wall: datetime) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "channel_id": call.channel_id,
+        "endpoint": call.endpoint,
+        "body": call.body,
+        "recipients": 1,
+        "state": OPEN,
+        "attempts": 1,
+        "uncertain": True,  # until we know better: a crash from here on leaves us not knowing
+        "retry_at": wall + LEASE,
+        "created_at": now,
+        "first_attempt_at": now,
+        "reply_until": call.reply_until,
+    }
+
+
+async def _end(
+    session: AsyncSession, ids: Sequence[int], state: str, reason: str, now: datetime
+) -> None:
+    delivery = table(Delivery)
+    query = update(delivery).where(delivery.c.id.in_(ids))
+    await session.execute(query.values(state=state, reason=reason, done_at=now))
+    metrics.DELIVERIES.labels(state).inc(len(ids))
+
+
+async def _send_all(
+    runtime: Runtime, calls: Sequence[Call], now: datetime, begin_until: datetime
+) -> list[Settled]:
+    known = await channels.of(runtime).by_ids({call.channel_id for call in calls})
+    settled: list[Settled] = []
+    queue = iter(_paced(calls))
+
+    async def sender() -> None:
+        for leave_for, call in queue:
+            if leave_for:
+                await runtime.pace.leave(call.channel_id, call.endpoint, leave_for)
+            if runtime.clock.wall() >= begin_until:
+                continue  # the lease runs out: whoever claims it next sends it
+            answer = await _send(runtime, call, known.get(call.channel_id))
+            settled.append(settle_one(call, answer, now=now, wall=runtime.clock.wall()))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(IN_FLIGHT, len(calls))):
+            group.create_task(sender())
+    return settled
+
+
+def _paced(calls: Sequence[Call]) -> Iterable[tuple[int, Call]]:
+    """Each call with how many calls to ask leave for first: one asking covers a chunk."""
+    keyed = sorted(calls, key=lambda call: (call.channel_id, call.endpoint))
+    for _key, mine in groupby(keyed, key=lambda call: (call.channel_id, call.endpoint)):
+        run = list(mine)
+        for index, call in enumerate(run):
+            yield (min(CHUNK, len(run) - index) if index % CHUNK == 0 else 0), call
+
+
+async def _send(runtime: Runtime, call: Call, channel: OpenChannel | None) -> Answer:
+    token = channel.access_token if channel else ""
+    retry_key = None if call.endpoint == "reply" else call.id
+    return await runtime.line.send(SendKind(call.endpoint), token, call.body, retry_key=retry_key)
+
+
+async def _settle(session: AsyncSession, settled: Sequence[Settled], *, now: datetime) -> None:
+    for columns in (True, False):  # those that end, and those that go on
+        mine = [s for s in settled if s.ends is columns]
+        await bulk.update_rows(session, table(Dispatch), [s.dispatch_row(now) for s in mine])
+    await _settle_deliveries(session, [s for s in settled if s.state], now)
+    for channel_id, refused in _refused_pushes(settled).items():
+        await quota.give_back(session, channel_id, refused, now=now)
+    for s in settled:
+        if s.state:
+            metrics.DELIVERIES.labels(s.state).inc()
+
+
+async def _settle_deliveries(
+    session: AsyncSession, settled: Sequence[Settled], now: datetime
+) -> None:
+    await bulk.update_rows(
+        session, table(Delivery), [s.delivery_row(now) for s in settled], key="dispatch_id"
+    )
+
+
+def _refused_pushes(settled: Sequence[Settled]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for s in settled:
+        if s.call.endpoint != "reply" and s.gives_back_quota:
+            counts[s.call.channel_id] = counts.get(s.call.channel_id, 0) + s.call.recipients
+    return counts

@@ -1,0 +1,173 @@
+"""Messages that staff write: LINE message objects with `{{ placeholders }}`, checked and filled in.
+
+Placeholders are Jinja expressions in a sandbox (`{{ friend.name }}`); statements, loops and unknown
+names are refused when the message is saved, so that filling in cannot fail on one customer alone.
+Postback data that staff wrote is signed when the message is filled in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from jinja2 import StrictUndefined, nodes
+from jinja2.exceptions import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.buttons import ButtonTooLong, Choice
+from core.db import table
+from core.errors import Fault, Invalid
+from core.line.messages import check_messages
+from core.sealing import Signer
+from delivery.models import MessageTemplate
+
+Messages = list[dict[str, Any]]
+Values = Mapping[str, Mapping[str, str]]
+Filler = Callable[[Values, Signer], Any]
+
+NOBODY = "お客さま"  # how a friend is addressed whose name LINE does not tell
+PLACEHOLDERS: Mapping[str, Mapping[str, str]] = {
+    "friend": {"name": "みなと 花子さん"},
+    "shop": {"name": "みなと珈琲"},
+}
+ALLOWED_NODES = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Const,
+    nodes.Filter, nodes.Or,
+)  # fmt: skip
+ALLOWED_FILTERS = {"default", "upper", "lower", "trim", "truncate"}
+
+_jinja = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+
+
+def say(text: str) -> Messages:
+    """One text message."""
+    return [{"type": "text", "text": text}]
+
+
+def values_for(*, display_name: str | None, shop_name: str) -> Values:
+    """What placeholders stand for, for one friend."""
+    return {"friend": {"name": display_name or NOBODY}, "shop": {"name": shop_name}}
+
+
+def check_draft(messages: object, *, path: str = "", allow_http: bool = False) -> list[Fault]:
+    """What is wrong with messages as staff wrote them: placeholders first, then LINE's limits.
+
+    Paths begin with `path` (`steps[0]`) where it is given.
+    """
+    prefix = f"{path}." if path else ""
+    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+        return [Fault(f"{prefix}messages", "must be a list of LINE message objects",
+                      "LINEのメッセージオブジェクトのリストにしてください")]  # fmt: skip
+    faults = [f for text, where in _strings(messages, "messages") for f in _check_text(text, where)]
+    if not faults:
+        try:
+            filled = fill(messages, PLACEHOLDERS, _SAMPLE_SIGNER)
+        except ButtonTooLong as error:
+            return [Fault(f"{prefix}messages", str(error), "ボタンのデータが長すぎます")]
+        problems = check_messages(filled, thorough=True, allow_http=allow_http)
+        faults = [Fault(p.path, p.message, p.message_ja) for p in problems]
+    return [Fault(prefix + f.path, f.message, f.message_ja) for f in faults]
+
+
+def fill(messages: Sequence[Mapping[str, Any]], values: Values, signer: Signer) -> Messages:
+    """The messages for one friend: placeholders filled in, staff's postback data signed."""
+    filler = _filler(orjson.dumps(list(messages)))
+    filled: Messages = filler(values, signer)
+    return filled
+
+
+async def templates(session: AsyncSession, keys: Sequence[str]) -> dict[str, Messages]:
+    """The stored templates with these keys; a missing one is left out."""
+    template = table(MessageTemplate)
+    query = select(template.c.key, template.c.messages).where(template.c.key.in_(keys))
+    return {row.key: row.messages for row in await session.execute(query)}
+
+
+def refuse(faults: Sequence[Fault], what: str) -> None:
+    """Raise `Invalid` when there are faults."""
+    if faults:
+        raise Invalid(f"{what} has {len(faults)} fault(s).", faults)
+
+
+def _strings(value: object, path: str) -> list[tuple[str, str]]:
+    if isinstance(value, str):
+        return [(value, path)]
+    if isinstance(value, dict):
+        return [s for key, inner in value.items() for s in _strings(inner, f"{path}.{key}")]
+    if isinstance(value, list):
+        return [s for i, inner in enumerate(value) for s in _strings(inner, f"{path}[{i}]")]
+    return []
+
+
+def _check_text(text: str, path: str) -> list[Fault]:
+    if "{{" not in text and "{%" not in text and "{#" not in text:
+        return []
+    try:
+        tree = _jinja.parse(text)
+    except TemplateError as error:
+        return [
+            Fault(
+                path, f"placeholder cannot be read: {error}", "差し込みの書き方が正しくありません"
+            )
+        ]
+    for node in tree.find_all(nodes.Node):
+        if not isinstance(node, ALLOWED_NODES) or _bad_filter(node):
+            kind = type(node).__name__
+            return [Fault(path, f"placeholders may not contain {kind}",
+                          "差し込みには {{ friend.name }} のような名前だけを書けます")]  # fmt: skip
+    known = {f"{a}.{b}" for a, names in PLACEHOLDERS.items() for b in names}
+    used = {_dotted(node) for node in tree.find_all(nodes.Getattr)}
+    bare = {n.name for n in tree.find_all(nodes.Name)} - {name.split(".")[0] for name in used}
+    unknown = sorted((used - known) | bare)
+    if not unknown:
+        return []
+    name, names = unknown[0], ", ".join(sorted(known))
+    english = f"unknown placeholder {name!r}; known are {names}"
+    return [Fault(path, english, f"「{name}」という差し込みはありません。使えるもの: {names}")]
+
+
+def _bad_filter(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Filter) and node.name not in ALLOWED_FILTERS
+
+
+def _dotted(node: nodes.Getattr) -> str:
+    inner = node.node
+    return f"{inner.name}.{node.attr}" if isinstance(inner, nodes.Name) else f"?.{node.attr}"
+
+
+@lru_cache(maxsize=2_000)
+def _filler(raw: bytes) -> Filler:
+    return _compile(orjson.loads(raw))
+
+
+def _compile(value: Any) -> Filler:  # noqa: ANN401
+    """A function that makes the value for one friend; parts without placeholders are shared."""
+    if isinstance(value, str) and "{{" in value:
+        template = _jinja.from_string(value)
+        return lambda values, _signer: template.render(values)
+    if isinstance(value, dict):
+        return _compile_object(value)
+    if isinstance(value, list):
+        parts = [_compile(item) for item in value]
+        return lambda values, signer: [part(values, signer) for part in parts]
+    return lambda _values, _signer: value
+
+
+def _compile_object(value: dict[str, Any]) -> Filler:
+    parts = {key: _compile(inner) for key, inner in value.items()}
+    if value.get("type") == "postback" and isinstance(value.get("data"), str):
+        data = parts["data"]
+        parts["data"] = lambda values, signer: Choice(value=data(values, signer)).pack(signer)
+    return lambda values, signer: {key: part(values, signer) for key, part in parts.items()}
+
+
+@dataclass(frozen=True)
+class _Sample:
+    def sign(self, _text: str) -> str:
+        return "x" * 14
+
+
+_SAMPLE_SIGNER: Any = _Sample()

@@ -1,0 +1,174 @@
+"""Flow files: read YAML (or JSON), check every field, and say where each fault is."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from core.errors import Fault, Invalid
+from delivery import messages
+from flows.definition import Entry, Exit, ExitWhen, FlowDefinition, Part, Step, Trigger, Wait
+
+MAX_BYTES = 1_000_000
+Location = tuple[str | int, ...]
+_FIELDS: dict[Location, type[Part]] = {
+    (): FlowDefinition, ("trigger",): Trigger, ("entry",): Entry, ("exit",): Exit,
+    ("exit", "when"): ExitWhen, ("steps", 0): Step, ("steps", 0, "wait"): Wait,
+}  # fmt: skip
+
+
+def read(text: str, *, allow_http: bool = False) -> FlowDefinition:
+    """The flow that a file's text defines; raises `Invalid` with line and column of each fault."""
+    tree = _parse(text)
+    return check(tree, allow_http=allow_http)
+
+
+def check(tree: object, *, allow_http: bool = False) -> FlowDefinition:
+    """Check a definition that was parsed already (YAML or JSON); raises `Invalid`."""
+    if not isinstance(tree, dict):
+        raise Invalid("The flow has 1 fault.", [
+            Fault("", "a flow file is a list of fields like `key: welcome`",
+                  "「key: welcome」のような項目を書いてください", 1, 1)])  # fmt: skip
+    try:
+        flow = FlowDefinition.model_validate(_plain(tree))
+    except ValidationError as error:
+        faults = [_fault(tree, dict(e)) for e in error.errors()]
+        raise Invalid(f"The flow has {len(faults)} fault(s).", faults) from None
+    faults = [_placed(tree, fault) for fault in _message_faults(flow, allow_http=allow_http)]
+    if faults:
+        raise Invalid(f"The flow has {len(faults)} fault(s).", faults)
+    return flow
+
+
+def files_under(path: Path) -> list[Path]:
+    """The flow files that a path names: itself, or all in the folder. Raises `Invalid`."""
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
+        if not found:
+            raise Invalid(f"{path} holds no flow files (*.yaml).")
+        return found
+    if not path.is_file():
+        raise Invalid(f"There is no file {path}.")
+    if path.stat().st_size > MAX_BYTES:
+        raise Invalid(f"{path} is larger than {MAX_BYTES} bytes; that is no flow file.")
+    return [path]
+
+
+def write(definition: dict[str, Any]) -> str:
+    """A definition as a YAML file."""
+    out = StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.width = 100
+    yaml.dump(definition, out)
+    return out.getvalue()
+
+
+def say_messages(step: Step) -> list[dict[str, Any]] | None:
+    """The messages that a step itself carries; None where it names a template or waits."""
+    if step.say is not None:
+        return messages.say(step.say)
+    return step.messages
+
+
+def _parse(text: str) -> object:
+    try:
+        tree: object = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        reason = error.problem or "cannot be read as YAML"
+        japanese = "YAMLとして読めません。字下げや引用符を確かめてください"
+        fault = Fault("", f"not readable as YAML: {reason}", japanese, *where)
+        raise Invalid("The flow has 1 fault.", [fault]) from None
+    return tree
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _message_faults(flow: FlowDefinition, *, allow_http: bool) -> list[Fault]:
+    faults = []
+    for index, step in enumerate(flow.steps):
+        own = say_messages(step)
+        if own is not None:
+            path = f"steps[{index}]"
+            faults += messages.check_draft(own, path=path, allow_http=allow_http)
+    return faults
+
+
+def _fault(tree: object, error: dict[str, Any]) -> Fault:
+    location: Location = tuple(part for part in error["loc"] if not _is_branch(part))
+    message, japanese = _sentences(location, error)
+    return _placed(tree, Fault(_dotted(location), message, japanese), location)
+
+
+def _is_branch(part: object) -> bool:
+    return isinstance(part, str) and part.startswith("function-")
+
+
+def _sentences(location: Location, error: dict[str, Any]) -> tuple[str, str]:
+    name = str(location[-1]) if location else ""
+    if error["type"] == "extra_forbidden":
+        near = get_close_matches(name, _known_fields(location[:-1]), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        also = f"。「{near[0]}」の間違いではありませんか？" if near else ""
+        return f"unknown field {name!r}{hint}", f"「{name}」という項目はありません{also}"
+    if error["type"] == "missing":
+        return f"field {name!r} is missing", f"「{name}」がありません"
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    return reason, f"「{name}」の値が正しくありません（{reason}）"
+
+
+def _known_fields(location: Location) -> Sequence[str]:
+    shape: Location = tuple(0 if isinstance(part, int) else part for part in location)
+    model = _FIELDS.get(shape)
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _placed(tree: object, fault: Fault, location: Location | None = None) -> Fault:
+    line, column = _position(tree, location if location is not None else _split(fault.path))
+    return Fault(fault.path, fault.message, fault.message_ja, line, column)
+
+
+def _position(tree: object, location: Location) -> tuple[int | None, int | None]:
+    """Where in the file the location is, as far down as it exists; counted from 1."""
+    found: tuple[int | None, int | None] = (1, 1) if hasattr(tree, "lc") else (None, None)
+    here = tree
+    for part in location:
+        if isinstance(here, CommentedMap) and part in here:
+            at = here.lc.key(part)
+        elif isinstance(here, CommentedSeq) and isinstance(part, int) and part < len(here):
+            at = here.lc.item(part)
+        else:
+            break
+        found = (at[0] + 1, at[1] + 1)
+        here = here[part]
+    return found
+
+
+def _split(path: str) -> Location:
+    parts: list[str | int] = []
+    for piece in path.replace("]", "").split("."):
+        name, *indexes = piece.split("[")
+        parts += [name, *(int(index) for index in indexes)]
+    return tuple(parts)
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
