@@ -111,7 +111,7 @@ class GroupCommit:
             group, self._waiting = self._waiting, []
             try:
                 await self._commit([row for waiting in group for row in waiting.rows])
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
                 await self._apart(group, error)
             else:
                 for waiting in group:
@@ -127,7 +127,7 @@ class GroupCommit:
         for waiting in group:
             try:
                 await self._commit(waiting.rows)
-            except (SQLAlchemyError, OSError, TimeoutError) as own:
+            except Exception as own:  # noqa: BLE001
                 _resolve(waiting, own)
             else:
                 _resolve(waiting)

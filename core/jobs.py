@@ -155,7 +155,7 @@ class WakeUps:
             return False
         try:
             async with self.docket.redis() as redis:
-                await redis.ping()
+                await redis.get("okaeri:answers")
         except (RedisError, OSError):
             return False
         return True

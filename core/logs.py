@@ -78,5 +78,5 @@ def set_up(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for noisy in ("aiosqlite", "apscheduler", "docket", "httpx", "sqlalchemy.engine"):
+    for noisy in ("aiosqlite", "alembic", "apscheduler", "docket", "httpx", "sqlalchemy.engine"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

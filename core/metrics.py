@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 REGISTRY = CollectorRegistry()
 
 EVENTS_RECEIVED = Counter(
-    "okaeri_events_received", "Webhook events stored, duplicates apart", ["new"], registry=REGISTRY
+    "okaeri_events_received", "Webhook events taken in, with duplicates", registry=REGISTRY
 )
 EVENTS_HANDLED = Counter(
     "okaeri_events_handled", "Webhook events by what became of them", ["state"], registry=REGISTRY

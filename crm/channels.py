@@ -9,11 +9,15 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core import logs
 from core.db import Database, table
+from core.line.client import LineError
 from core.runtime import Runtime
 from core.sealing import Seal
 from core.settings import Settings
 from crm.models import Channel
+
+log = logs.get(__name__)
 
 CACHE_SECONDS = 5.0
 MAX_UNKNOWN = 1_000
@@ -90,6 +94,26 @@ class Channels:
             if row.sealed_access_token
             else "",
         )
+
+
+async def introduce(runtime: Runtime) -> int:
+    """Ask LINE who those channels are of which we know too little; returns how many answered."""
+    channel = table(Channel)
+    unknown = [c for c in await of(runtime).all() if c.access_token and not c.bot_user_id]
+    answered = 0
+    for one in unknown:
+        try:
+            bot = await runtime.line.bot_info(one.access_token)
+        except LineError as error:
+            log.warning("channel.not_introduced", channel=one.channel_id, status=error.status)
+            continue
+        values = {"bot_user_id": bot.user_id, "basic_id": bot.basic_id}
+        values |= {} if one.name else {"name": bot.display_name[:100]}
+        async with runtime.db.transaction() as session:
+            await session.execute(update(channel).where(channel.c.id == one.id).values(values))
+        answered += 1
+    of(runtime).forget()
+    return answered
 
 
 _OF_RUNTIME: WeakKeyDictionary[Runtime, Channels] = WeakKeyDictionary()

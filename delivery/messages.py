@@ -29,8 +29,9 @@ Values = Mapping[str, Mapping[str, str]]
 Filler = Callable[[Values, Signer], Any]
 
 NOBODY = "お客さま"  # how a friend is addressed whose name LINE does not tell
+THE_SHOP = "当店"  # until LINE has told the account's name
 PLACEHOLDERS: Mapping[str, Mapping[str, str]] = {
-    "friend": {"name": "みなと 花子さん"},
+    "friend": {"name": "みなと 花子さん", "display_name": "みなと 花子"},
     "shop": {"name": "みなと珈琲"},
 }
 ALLOWED_NODES = (
@@ -48,8 +49,15 @@ def say(text: str) -> Messages:
 
 
 def values_for(*, display_name: str | None, shop_name: str) -> Values:
-    """What placeholders stand for, for one friend."""
-    return {"friend": {"name": display_name or NOBODY}, "shop": {"name": shop_name}}
+    """What placeholders stand for, for one friend.
+
+    `friend.name` is how one addresses them, with さん; `friend.display_name` is the bare name.
+    """
+    name = f"{display_name}さん" if display_name else NOBODY
+    return {
+        "friend": {"name": name, "display_name": display_name or ""},
+        "shop": {"name": shop_name or THE_SHOP},
+    }
 
 
 def check_draft(messages: object, *, path: str = "", allow_http: bool = False) -> list[Fault]:

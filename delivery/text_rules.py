@@ -70,7 +70,7 @@ async def save(
     allow_http: bool = False,
 ) -> tuple[TextRule, bool, list[Overlap]]:
     """Create or replace a rule; returns it, whether it is new, and the rules it overlaps with."""
-    _check(draft, allow_http=allow_http)
+    check(draft, allow_http=allow_http)
     query = select(TextRule).where(table(TextRule).c.key == key).with_for_update()
     rule = await session.scalar(query)
     new = rule is None
@@ -101,7 +101,8 @@ async def conflicts(session: AsyncSession) -> list[Overlap]:
     return overlaps([(r.key, TextMatch(r.match, tuple(r.words)), r.priority) for r in rows])
 
 
-def _check(draft: RuleDraft, *, allow_http: bool) -> None:
+def check(draft: RuleDraft, *, allow_http: bool = False) -> None:
+    """Raise `Invalid` when a pattern cannot be read or LINE would not take an answer."""
     faults: list[Fault] = []
     if draft.match == "regex":
         for index, word in enumerate(draft.words):

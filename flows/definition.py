@@ -22,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -168,6 +169,10 @@ class Wait(Part):
     hours: int = Field(0, ge=0, le=24 * MAX_WAIT_DAYS)
     minutes: int = Field(0, ge=0, le=24 * 60 * MAX_WAIT_DAYS)
     at: Annotated[time | None, BeforeValidator(_clock_time)] = None
+
+    @field_serializer("at")
+    def _written(self, at: time | None) -> str | None:
+        return at.strftime("%H:%M") if at else None
 
     @model_validator(mode="after")
     def _something(self) -> "Wait":

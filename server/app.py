@@ -93,9 +93,7 @@ async def _facts(runtime: Runtime) -> dict[str, Any]:
         return {
             "channels": list(await session.execute(select(channel.c.name, channel.c.channel_id))),
             "friends": await session.scalar(count.select_from(friend)),
-            "flows": await session.scalar(
-                count.select_from(flow).where(flow.c.state == PUBLISHED)
-            ),
+            "flows": await session.scalar(count.select_from(flow).where(flow.c.state == PUBLISHED)),
             "phone_url": runtime.settings.phone_url,
             "public_url": runtime.settings.public_url,
             "simulated": runtime.clock.simulated,

@@ -19,6 +19,7 @@ from core.db import table
 from core.jobs import Belt, Due
 from core.models import JobRun
 from core.runtime import Runtime
+from crm import channels
 from delivery.jobs import forget_reply_tokens, refresh_quota
 from server.housekeeping import forget_old_rows
 
@@ -41,6 +42,7 @@ def entries(runtime: Runtime) -> tuple[Entry, ...]:
     """The timetable in the shop's time zone."""
     zone = runtime.settings.zone
     return (
+        Entry("introduce_channels", CronTrigger(minute=2, timezone=zone), channels.introduce),
         Entry("refresh_quota", CronTrigger(minute=5, timezone=zone), refresh_quota),
         Entry("forget_reply_tokens", CronTrigger(hour=3, minute=10, timezone=zone),
               forget_reply_tokens),

@@ -12,7 +12,8 @@ from bot import handling, profiles
 from bot.conversation import converse
 from core.jobs import Belt, BeltRunner
 from core.runtime import Runtime
-from delivery import dispatcher
+from crm import channels
+from delivery import dispatcher, quota
 from delivery.jobs import DISPATCH
 from flows.jobs import STEPS
 from server import reactions, timetable
@@ -39,9 +40,11 @@ async def working(runtime: Runtime) -> AsyncIterator[BeltRunner]:
             runner.run, IntervalTrigger(seconds=SWEEP_SECONDS), [belt.name], max_instances=10
         )
     sweep.start()
+    first = asyncio.create_task(_ask_line(runtime))
     try:
         yield runner
     finally:
+        first.cancel()
         sweep.shutdown(wait=False)
         await runner.stop(patience=STOP_PATIENCE)
         waking.cancel()
@@ -74,6 +77,12 @@ async def look(runtime: Runtime, now: datetime) -> Sequence[tuple[Belt, int, dat
             due = await belt.due(session, now)
             found.append((belt, due.count, due.next_at))
     return found
+
+
+async def _ask_line(runtime: Runtime) -> None:
+    """What only LINE knows, asked at the start and then by the timetable."""
+    await channels.introduce(runtime)
+    await quota.refresh(runtime)
 
 
 async def _plan_now(runtime: Runtime, entry: timetable.Entry) -> None:

@@ -1,0 +1,5 @@
+"""`python -m server` is `okaeri`."""
+
+from server.cli import main
+
+main()
