@@ -108,7 +108,7 @@ async def introduce(runtime: Runtime) -> int:
             log.warning("channel.not_introduced", channel=one.channel_id, status=error.status)
             continue
         values = {"bot_user_id": bot.user_id, "basic_id": bot.basic_id}
-        values |= {} if one.name else {"name": bot.display_name[:100]}
+        values |= {} if one.name else {"name": (bot.display_name or "")[:100]}
         async with runtime.db.transaction() as session:
             await session.execute(update(channel).where(channel.c.id == one.id).values(values))
         answered += 1

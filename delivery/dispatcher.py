@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import bulk, metrics
 from core.db import table
-from core.line.client import Answer, SendKind
+from core.line.client import Answer, Outcome, SendKind
 from core.pace import CHUNK
 from core.runtime import Runtime
 from crm import channels
@@ -46,6 +46,7 @@ from delivery.outcomes import Settled, settle_one
 BATCH = 500
 IN_FLIGHT = 48
 MAX_MESSAGES = 5
+NOT_BEGUN = Answer(Outcome.not_sent, detail="not begun")
 LEASE = timedelta(seconds=25)
 CALL_TAKES = timedelta(seconds=12)  # a call begun later than this before the lease's end is left
 
@@ -307,8 +308,9 @@ async def _send_all(
             if leave_for:
                 await runtime.pace.leave(call.channel_id, call.endpoint, leave_for)
             if runtime.clock.wall() >= begin_until:
-                continue  # the lease runs out: whoever claims it next sends it
-            answer = await _send(runtime, call, known.get(call.channel_id))
+                answer = NOT_BEGUN  # the lease runs out: whoever claims it next sends it
+            else:
+                answer = await _send(runtime, call, known.get(call.channel_id))
             settled.append(settle_one(call, answer, now=now, wall=runtime.clock.wall()))
 
     async with asyncio.TaskGroup() as group:

@@ -97,8 +97,12 @@ async def _store(
     query = insert_new(session, quota).values(
         channel_id=channel_id, month=month_of(now), counted=usage, **values
     )
+    # What LINE's own manager has sent is known from LINE alone; our count goes on from there.
+    counted = case((quota.c.counted < usage, usage), else_=quota.c.counted)
     await session.execute(
-        query.on_conflict_do_update(index_elements=["channel_id", "month"], set_=values)
+        query.on_conflict_do_update(
+            index_elements=["channel_id", "month"], set_=values | {"counted": counted}
+        )
     )
 
 

@@ -69,12 +69,16 @@ def serve(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    metrics_port: Annotated[
+        int, typer.Option(help="Port for Prometheus on 127.0.0.1; 0: none.", min=0, max=65535)
+    ] = 0,
+) -> None:
     """配信などの処理だけを行う / Work the belts only (with PostgreSQL and Redis)."""
     from server import process  # noqa: PLC0415
 
     settings = _settings()
-    _run(_until_told(lambda stop: process.work(settings, stop=stop)))
+    _run(_until_told(lambda stop: process.work(settings, stop=stop, metrics_port=metrics_port)))
 
 
 @app.command()

@@ -3,16 +3,19 @@
 import asyncio
 import fcntl
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
+from prometheus_client import start_http_server
 
-from core import logs
+from core import logs, metrics
 from core.db import Database
 from core.errors import StartError
+from core.jobs import BeltRunner
 from core.runtime import Runtime, running
 from core.settings import Settings
 from crm import channels
@@ -34,34 +37,67 @@ async def serve(
     """
     with _listening(host, port) as listener, only_process(settings):
         async with ready(settings) as runtime, AsyncExitStack() as stack:
-            traveller = None
+            runner = BeltRunner(runtime, worker.BELTS)
             if with_worker:
                 runner = await stack.enter_async_context(worker.working(runtime))
-                traveller = Traveller(runtime, runner) if runtime.clock.simulated else None
+            traveller = Traveller(runtime, runner) if runtime.clock.simulated else None
             if with_clock:
                 await stack.enter_async_context(worker.ticking(runtime))
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    Server(runtime, traveller),
-                    lifespan="off",
-                    log_config=None,
-                    access_log=False,
-                    server_header=False,
-                    timeout_graceful_shutdown=STOP_SECONDS,
-                )
-            )
             log.info("serving", host=host, port=listener.getsockname()[1])
-            await server.serve(sockets=[listener])
+            await _answer(Server(runtime, traveller), listener)
     log.info("stopped")
 
 
-async def work(settings: Settings, *, stop: asyncio.Event) -> None:
-    """Work the belts until told to stop."""
-    with only_process(settings):
+class _Quiet(uvicorn.Server):
+    """uvicorn, without its own signals: it would end the process before the belts have stopped."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _answer(app: Server, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    server = _Quiet(config)
+
+    def leave() -> None:
+        server.should_exit = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, leave)
+    await server.serve(sockets=[listener])
+
+
+async def work(settings: Settings, *, stop: asyncio.Event, metrics_port: int = 0) -> None:
+    """Work the belts until told to stop; metrics for Prometheus on their own port, if given."""
+    with only_process(settings), _metrics(metrics_port):
         async with ready(settings) as runtime, worker.working(runtime):
             log.info("working")
             await stop.wait()
     log.info("stopped")
+
+
+@contextmanager
+def _metrics(port: int) -> Iterator[None]:
+    if not port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=metrics.REGISTRY)
+    except OSError as error:
+        raise StartError(f"Port {port} for metrics cannot be used ({error.strerror}).") from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 async def tick(settings: Settings, *, stop: asyncio.Event) -> None:

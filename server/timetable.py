@@ -42,12 +42,16 @@ def entries(runtime: Runtime) -> tuple[Entry, ...]:
     """The timetable in the shop's time zone."""
     zone = runtime.settings.zone
     return (
-        Entry("introduce_channels", CronTrigger(minute=2, timezone=zone), channels.introduce),
-        Entry("refresh_quota", CronTrigger(minute=5, timezone=zone), refresh_quota),
+        Entry("ask_line", CronTrigger(minute=5, timezone=zone), ask_line),
         Entry("forget_reply_tokens", CronTrigger(hour=3, minute=10, timezone=zone),
               forget_reply_tokens),
         Entry("forget_old_rows", CronTrigger(hour=3, minute=20, timezone=zone), forget_old_rows),
     )  # fmt: skip
+
+
+async def ask_line(runtime: Runtime) -> int:
+    """Ask what only LINE knows: who the channels are, limits and usage; returns the answers."""
+    return await channels.introduce(runtime) + await refresh_quota(runtime)
 
 
 def next_slot(entry: Entry, after: datetime) -> datetime | None:

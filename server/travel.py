@@ -67,16 +67,15 @@ class Traveller:
         counts = dict.fromkeys(self._runner.belts, 0)
         waited = 0.0
         while waited < PATIENCE_SECONDS:
+            busy = [belt.name for belt, due, _next in await look(self._runtime, now) if due]
+            if not busy:
+                break
             moved = 0
-            for name in self._runner.belts:
+            for name in busy:
                 done = await self._runner.run(name)
                 counts[name] += done
                 moved += done
-            if moved:
-                waited = 0.0
-                continue
-            if not any(count for _belt, count, _next in await look(self._runtime, now)):
-                break
-            await asyncio.sleep(PAUSE_SECONDS)
-            waited += PAUSE_SECONDS
+            if not moved:
+                await asyncio.sleep(PAUSE_SECONDS)
+            waited = 0.0 if moved else waited + PAUSE_SECONDS
         return [Ran(at=now, what=name, count=count) for name, count in counts.items() if count]

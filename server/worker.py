@@ -12,8 +12,7 @@ from bot import handling, profiles
 from bot.conversation import converse
 from core.jobs import Belt, BeltRunner
 from core.runtime import Runtime
-from crm import channels
-from delivery import dispatcher, quota
+from delivery import dispatcher
 from delivery.jobs import DISPATCH
 from flows.jobs import STEPS
 from server import reactions, timetable
@@ -40,7 +39,7 @@ async def working(runtime: Runtime) -> AsyncIterator[BeltRunner]:
             runner.run, IntervalTrigger(seconds=SWEEP_SECONDS), [belt.name], max_instances=10
         )
     sweep.start()
-    first = asyncio.create_task(_ask_line(runtime))
+    first = asyncio.create_task(timetable.ask_line(runtime))
     try:
         yield runner
     finally:
@@ -77,12 +76,6 @@ async def look(runtime: Runtime, now: datetime) -> Sequence[tuple[Belt, int, dat
             due = await belt.due(session, now)
             found.append((belt, due.count, due.next_at))
     return found
-
-
-async def _ask_line(runtime: Runtime) -> None:
-    """What only LINE knows, asked at the start and then by the timetable."""
-    await channels.introduce(runtime)
-    await quota.refresh(runtime)
 
 
 async def _plan_now(runtime: Runtime, entry: timetable.Entry) -> None:
