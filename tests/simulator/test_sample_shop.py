@@ -1,0 +1,101 @@
+"""Minato Coffee: the same past every time, told to the shop once."""
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+
+from simulator import sample_shop
+from simulator.app import close, create_app
+from simulator.sample_data import build
+from simulator.settings import Settings
+from tests.simulator.helpers import CHANNEL, FakeShop, running
+
+TODAY = date(2026, 11, 22)
+
+
+def test_the_past_is_the_same_every_time() -> None:
+    assert build(TODAY) == build(TODAY)
+
+
+def test_there_are_300_people_of_all_kinds() -> None:
+    people = build(TODAY)
+
+    assert len({person.user_id for person in people}) == 300
+    kinds = Counter(
+        "none" if p.followed_at is None else "blocked" if p.blocked_at else "friend" for p in people
+    )
+    assert kinds == {"none": 60, "blocked": 25, "friend": 215}
+    assert sum(person.language == "ja" for person in people) > 280
+    assert all(person.birthday for person in people)
+    assert [person.name for person in people[:5]] == ["花", "健", "結衣", "陸", "美咲"]
+
+
+def test_the_featured_people_are_who_they_say() -> None:
+    hana, ken, yui, riku, misaki = build(TODAY)[:5]
+
+    assert (hana.followed_at, hana.purchases) == (None, [])
+    assert sum(purchase.total for purchase in ken.purchases) > 50_000
+    assert yui.blocked_at is not None
+    assert (TODAY - riku.purchases[-1].at.date()).days == 120
+    assert misaki.birthday is not None
+    assert misaki.birthday.replace(year=2026) == TODAY + timedelta(days=6) or (
+        misaki.birthday.replace(year=2026) - TODAY
+    ) <= timedelta(days=7)
+
+
+def test_purchases_are_sound() -> None:
+    people = build(TODAY)
+    purchases = [purchase for person in people for purchase in person.purchases]
+
+    assert len({purchase.order_id for purchase in purchases}) == len(purchases) > 500
+    for purchase in purchases:
+        assert purchase.at.date() < TODAY
+        total = sum(int(str(x["quantity"])) * int(str(x["unit_price"])) for x in purchase.lines)
+        assert purchase.total == total
+    categories = {str(line["category"]) for p in purchases for line in p.lines}
+    assert categories == {"coffee", "drip", "cake", "goods"}
+
+
+def test_past_events_are_in_order_and_cannot_be_answered() -> None:
+    events = sample_shop.past_events(build(TODAY))
+
+    times = [int(str(event["timestamp"])) for event in events]
+    assert times == sorted(times)
+    assert Counter(str(event["type"]) for event in events) == {"follow": 240, "unfollow": 25}
+    assert len({event["webhookEventId"] for event in events}) == len(events)
+    assert events == sample_shop.past_events(build(TODAY))
+
+
+async def test_the_shop_hears_of_the_past_once() -> None:
+    shop = FakeShop()
+    shop.now = datetime(2027, 1, 10, 3, tzinfo=UTC).isoformat()
+    async with running(shop.app) as shop_url:
+        app = create_app(
+            Settings(
+                channels=(CHANNEL,),
+                shop_url=shop_url,
+                shop_token="t",
+                sample_shop=True,
+                simulated_clock=True,
+            )
+        )
+        platform = app.state.platform
+        sample_shop.move_in(platform)
+        failures = iter([500])
+        shop.answers = lambda _: next(failures, 200)
+
+        await sample_shop.tell_past(platform, app.state.shop)
+        heard, bodies = dict(shop.activities), len(shop.bodies)
+        await sample_shop.tell_past(platform, app.state.shop)
+        await close(app)
+
+    assert len({event["webhookEventId"] for event in shop.events}) == 265
+    assert len(shop.bodies) == bodies
+    assert max(len(body["events"]) for body in shop.bodies) == 50
+    newest = max(event["timestamp"] for event in shop.events)
+    assert datetime.fromtimestamp(newest / 1000, UTC) > datetime(2026, 12, 1, tzinfo=UTC)
+    expected = [p for c in build(date(2027, 1, 10)) if c.followed_at for p in c.purchases]
+    assert len(heard) == len(shop.activities) == len(expected)
+    one = next(iter(heard.values()))
+    assert one["kind"] == "purchased"
+    assert one["customer_id"].startswith("c-U")
+    assert {"order_id", "total", "lines"} == one["data"].keys()
