@@ -72,6 +72,10 @@ class Intake:
             return 413, f"larger than {MAX_BODY} bytes"
         if not verify(channel.secrets, raw, _header(scope, b"x-line-signature")):
             return 401, "signature missing or wrong"
+        return await self.keep(channel, raw)
+
+    async def keep(self, channel: OpenChannel, raw: bytes) -> tuple[int, str]:
+        """Store the events of a body whose signature is right; returns status and text."""
         events = read_events(raw)
         if events is None:
             return 400, "not a webhook body"

@@ -51,9 +51,7 @@ class _Published:
     definition: FlowDefinition
 
 
-async def react(
-    runtime: Runtime, session: AsyncSession, activities: Sequence[Any], *, now: datetime
-) -> int:
+async def react(session: AsyncSession, activities: Sequence[Any], *, now: datetime) -> int:
     """Let customers out of and into flows by what they did; returns how many entered.
 
     `activities` are rows of the activity table, at most 500.
@@ -64,8 +62,6 @@ async def react(
         matching = [a for a in activities if _starts(flow, a)]
         if matching:
             entered += await _enrol(session, flow, matching, now)
-    if entered:
-        runtime.wakes.wake("steps")
     return entered
 
 

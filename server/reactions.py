@@ -1,8 +1,8 @@
 """Who acts on activities: news goes up as rows, and this one list says to whom."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +14,7 @@ from core.jobs import Belt, Due
 from core.runtime import Runtime
 from crm.models import Activity, Customer
 from flows import engine
+from flows.jobs import STEPS
 
 log = logs.get(__name__)
 
@@ -21,14 +22,15 @@ BATCH = 500
 PAUSE = timedelta(seconds=30)
 
 
-async def _flows(
-    runtime: Runtime, session: AsyncSession, activities: Sequence[Any], now: datetime
-) -> int:
-    return await engine.react(runtime, session, activities, now=now)
+class Reaction(Protocol):
+    """Acts on a batch of activities in their transaction; returns how much came of it."""
+
+    async def __call__(
+        self, session: AsyncSession, activities: Sequence[Any], *, now: datetime
+    ) -> int: ...
 
 
-Reaction = Callable[[Runtime, AsyncSession, Sequence[Any], datetime], Awaitable[int]]
-REACTIONS: tuple[Reaction, ...] = (_flows,)
+REACTIONS: tuple[tuple[Reaction, str], ...] = ((engine.react, STEPS.name),)  # and whom that wakes
 
 
 async def react(runtime: Runtime) -> int:
@@ -74,10 +76,10 @@ async def _react(runtime: Runtime, limit: int, only: int | None = None) -> int:
         # One customer's activities act one after the other, also on two workers.
         people = select(customer.c.id).where(customer.c.id.in_({row.customer_id for row in rows}))
         await session.execute(people.order_by(customer.c.id).with_for_update(key_share=True))
-        for reaction in REACTIONS:
-            await reaction(runtime, session, rows, now)
+        woken = [belt for act, belt in REACTIONS if await act(session, rows, now=now)]
         done = update(activity).where(activity.c.id.in_([row.id for row in rows]))
         await session.execute(done.values(react_at=None))
+    runtime.wakes.wake(*woken)
     return len(rows)
 
 

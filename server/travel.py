@@ -2,10 +2,8 @@
 
 import asyncio
 from datetime import datetime
-from typing import Protocol
 
 from admin.clock import Ran
-
 from core.clock import SimulatedClock
 from core.errors import Conflict
 from core.jobs import BeltRunner
@@ -15,12 +13,6 @@ from server.worker import look
 
 PATIENCE_SECONDS = 15.0
 PAUSE_SECONDS = 0.05
-
-
-class Advance(Protocol):
-    """What the admin API calls to move the clock."""
-
-    async def __call__(self, to: datetime) -> list[Ran]: ...
 
 
 class Traveller:
