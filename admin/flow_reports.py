@@ -92,7 +92,9 @@ async def _deliveries(
     if not steps:
         return []
     e, d = table(Enrolment), table(Delivery)
-    step = values(column("version_id", Integer), column("n", Integer), name="step").data(steps)
+    step = (
+        values(column("version_id", Integer), column("n", Integer), name="step").data(steps).cte()
+    )
     source = "enrolment:" + cast(e.c.id, String) + ":step:" + cast(step.c.n, String)
     query = (
         select(step.c.version_id, step.c.n, d.c.state, func.count())

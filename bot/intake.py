@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from bot.models import RECEIVED, WebhookEvent
 from core import bulk, logs, metrics
@@ -137,9 +137,17 @@ class GroupCommit:
                 _resolve(waiting)
 
     async def _commit(self, rows: list[Row]) -> None:
-        async with self._runtime.db.transaction() as session:
-            await bulk.insert_rows(session, table(WebhookEvent), rows)
+        try:
+            await self._insert(rows)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            await self._insert(rows)  # a kept connection was cut; what is stored already stays
         metrics.EVENTS_RECEIVED.inc(len(rows))
+
+    async def _insert(self, rows: list[Row]) -> None:
+        async with self._runtime.db.statement() as connection:
+            await bulk.insert_rows(connection, table(WebhookEvent), rows)
 
 
 def _is_about_values(error: Exception) -> bool:

@@ -64,11 +64,13 @@ class SimulatedClock:
 
     async def move_to(self, moment: datetime) -> datetime:
         """Set the time; raises `Conflict` when that would be backwards."""
+        time = table(SimulatedTime)
         now = await self.now()
-        if moment < now:
+        query = update(time).where(time.c.now_at <= moment).values(now_at=moment)
+        async with self._db.transaction() as session:  # one statement: two may move it at once
+            moved = (await session.execute(query.returning(time.c.id))).first()
+        if moved is None:
             raise Conflict(f"Time cannot go back from {now.isoformat()} to {moment.isoformat()}.")
-        async with self._db.transaction() as session:
-            await session.execute(update(table(SimulatedTime)).values(now_at=moment))
         return moment
 
     def wall(self) -> datetime:

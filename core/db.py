@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
@@ -96,6 +97,8 @@ class Database:
             self._read_engine = _sqlite_engine(self.url, read_only=True)
         else:
             self.engine = self._read_engine = _postgres_engine(self.url, pool_size)
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._kept: list[AsyncConnection] = []
         self._write = async_sessionmaker(self.engine, expire_on_commit=False)
         self._read = async_sessionmaker(self._read_engine, expire_on_commit=False)
 
@@ -106,6 +109,25 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for one statement, which is a transaction of its own.
+
+        On PostgreSQL it is kept for the next statement, which then costs one round trip instead of
+        five; so it may have been cut meanwhile (`DBAPIError.connection_invalidated`).
+        """
+        if self.is_sqlite:
+            async with self.engine.begin() as connection:
+                yield connection
+            return
+        connection = self._kept.pop() if self._kept else await self._autocommit.connect()
+        try:
+            yield connection
+        except BaseException:
+            await connection.close()
+            raise
+        self._kept.append(connection)
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session that only reads, and never waits for a writer."""
         async with self._read() as session, session.begin():
@@ -113,6 +135,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        while self._kept:
+            await self._kept.pop().close()
         await self.engine.dispose()
         if self._read_engine is not self.engine:
             await self._read_engine.dispose()
@@ -130,6 +154,7 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
         url,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # errors are logged, and parameters are personal
         pool_size=pool_size,
         max_overflow=10,
         pool_pre_ping=True,
@@ -142,6 +167,7 @@ def _sqlite_engine(url: str, *, read_only: bool) -> AsyncEngine:
         url,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # errors are logged, and parameters are personal
         pool_size=4 if read_only else 1,
         max_overflow=0,
         pool_timeout=60,

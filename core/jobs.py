@@ -5,6 +5,7 @@ runs in one process) only says "hurry". A lost wake-up costs at most one sweep's
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from docket import Docket, Worker
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import logs, metrics
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 log = logs.get(__name__)
 
 COALESCE_SECONDS = 0.01
+AGAIN_SECONDS = 0.05
 FAILURE_PAUSE_SECONDS = 1.0
+CLOSE_SECONDS = 5
 WAKE = "wake"  # the queue's one task: run the belt of this name
 
 
@@ -56,6 +59,7 @@ class BeltRunner:
 
     def __init__(self, runtime: "Runtime", belts: Iterable[Belt]) -> None:
         self.belts: Mapping[str, Belt] = {belt.name: belt for belt in belts}
+        self.moved: Counter[str] = Counter()  # rows, by belt, since the start
         self._runtime = runtime
         self._running = dict.fromkeys(self.belts, 0)
         self._again = dict.fromkeys(self.belts, False)
@@ -101,12 +105,14 @@ class BeltRunner:
     async def _one_batch(self, belt: Belt) -> int:
         try:
             moved = await belt.work(self._runtime)
-        except OperationalError as error:
-            log.warning("belt.database_unavailable", belt=belt.name, error=str(error.orig))
+        except (OperationalError, InterfaceError, OSError, TimeoutError) as error:
+            log.warning("belt.unavailable", belt=belt.name, error=type(error).__name__)
         except Exception:
             log.exception("belt.failed", belt=belt.name)
         else:
             metrics.BELT_ROWS.labels(belt.name).inc(moved)
+            if moved:
+                self.moved[belt.name] += moved
             return moved
         metrics.BELT_FAILURES.labels(belt.name).inc()
         await asyncio.sleep(FAILURE_PAUSE_SECONDS)
@@ -116,7 +122,7 @@ class BeltRunner:
 class WakeUps:
     """Sends wake-ups to whichever process works the belt; never fails, never waits.
 
-    Hints of one belt within a hundredth of a second become one.
+    Hints of one belt within a hundredth of a second become one, and at most 20 a second go out.
     """
 
     def __init__(self, redis_url: str, *, name: str = "okaeri") -> None:
@@ -124,6 +130,7 @@ class WakeUps:
         self.docket = Docket(name=name, url=url, execution_ttl=timedelta(0))
         self.runner: BeltRunner | None = None
         self._flagged: set[str] = set()
+        self._again_at: dict[str, float] = {}
         self._flush: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._open = False
@@ -144,10 +151,11 @@ class WakeUps:
     async def __aexit__(self, *_exc: object) -> None:
         if self._flush is not None:
             self._flush.cancel()
-        try:
-            await self._stack.aclose()
-        except (RedisError, OSError) as error:
-            log.warning("queue.close_failed", error=type(error).__name__)
+        closing = asyncio.create_task(self._stack.aclose())
+        await asyncio.wait({closing}, timeout=CLOSE_SECONDS)  # a queue that is gone holds up nobody
+        if not closing.done() or closing.exception():
+            log.warning("queue.not_closed")
+            closing.cancel()
 
     async def answers(self) -> bool:
         """Whether the queue can be reached."""
@@ -175,6 +183,7 @@ class WakeUps:
                     await self._stack.enter_async_context(self.docket)
                     self._open = True
                 await self._take_wake_ups()
+                return
             except (RedisError, OSError) as error:
                 log.warning("queue.unavailable", error=type(error).__name__)
                 await asyncio.sleep(FAILURE_PAUSE_SECONDS)
@@ -190,16 +199,26 @@ class WakeUps:
             schedule_automatic_tasks=False,
         )
         async with worker:
-            await worker.run_forever()
+            # docket swallows a cancel, most of all while Redis is away; leaving the block stops it.
+            running = asyncio.create_task(worker.run_forever())
+            await asyncio.shield(running)
 
     async def _send(self) -> None:
-        await asyncio.sleep(COALESCE_SECONDS)
         while self._flagged:
-            name = self._flagged.pop()
-            try:
-                await self.docket.add(WAKE)(name)
-            except (RedisError, OSError, RuntimeError):
-                metrics.WAKE_FAILURES.inc()
+            await asyncio.sleep(COALESCE_SECONDS)
+            for name in self._ripe():
+                try:
+                    await self.docket.add(WAKE)(name)
+                except (RedisError, OSError, RuntimeError):
+                    metrics.WAKE_FAILURES.inc()
+
+    def _ripe(self) -> set[str]:
+        """The belts to be woken now: under load, who was woken just now works already."""
+        now = asyncio.get_running_loop().time()
+        ripe = {name for name in self._flagged if now >= self._again_at.get(name, now)}
+        self._flagged -= ripe
+        self._again_at |= dict.fromkeys(ripe, now + AGAIN_SECONDS)
+        return ripe
 
 
 def _with_pool(url: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -18,6 +18,10 @@ HIDDEN = re.compile(
 )
 # Long-lived tokens and our own are long runs of base64; user ids are personal.
 LONG_SECRET = re.compile(r"okaeri_[\w-]{20,}|Bearer\s+\S+|[A-Za-z0-9+/=_-]{80,}")
+# What databases repeat of the values they were given.
+DATABASE_VALUE = re.compile(
+    r"(query argument \$\d+: |Key \([^)]*\)=|Failing row contains )[^\n]*", re.IGNORECASE
+)
 USER_ID = re.compile(r"\b([UCR])[0-9a-f]{32}\b")
 
 
@@ -30,18 +34,30 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 def hide(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Replace what must not be written; a processor of structlog."""
-    for key, value in event.items():
-        if key != "event" and HIDDEN.search(key):
-            event[key] = "[hidden]"
-        elif isinstance(value, str):
-            event[key] = scrub(value)
+    """Replace what must not be written, however deep it lies; a processor of structlog."""
+    for key in [key for key in event if not key.startswith("_")]:  # those are structlog's own
+        value = event.pop(key)
+        hidden = key != "event" and HIDDEN.search(key)
+        event[scrub(key)] = "[hidden]" if hidden else _hidden_inside(value)
     return event
 
 
 def scrub(text: str) -> str:
-    """A text without tokens and with user ids cut short."""
-    return USER_ID.sub(r"\1…", LONG_SECRET.sub("[hidden]", text))
+    """A text without tokens and values of database errors, and with user ids cut short."""
+    plain = DATABASE_VALUE.sub(r"\1[hidden]", LONG_SECRET.sub("[hidden]", text))
+    return USER_ID.sub(r"\1…", plain)
+
+
+def _hidden_inside(value: Any) -> Any:  # noqa: ANN401
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return hide(None, "", {str(key): inner for key, inner in value.items()})
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_hidden_inside(inner) for inner in value]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    return scrub(value if isinstance(value, str) else repr(value))
 
 
 def set_up(settings: Settings) -> None:

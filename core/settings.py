@@ -1,8 +1,10 @@
 """Settings: environment variables with the prefix `OKAERI_`, also from `.env`, checked at start."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -67,13 +69,16 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        scheme, _, rest = url.partition("://")
-        if scheme.split("+")[0] in {"postgresql", "postgres"}:
-            return f"postgresql+asyncpg://{rest}"
-        if scheme.split("+")[0] == "sqlite":
+        scheme, separator, rest = url.partition("://")
+        kind = scheme.split("+")[0]
+        if not separator or kind not in {"sqlite", "postgresql", "postgres"}:
+            msg = "must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://"
+            raise ValueError(msg)
+        if kind == "sqlite":
+            _check_file(rest)
             return f"sqlite+aiosqlite://{rest}"
-        msg = "must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://"
-        raise ValueError(msg)
+        _check_address(url)
+        return f"postgresql+asyncpg://{rest}"
 
     @field_validator("redis_url")
     @classmethod
@@ -81,14 +86,17 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             msg = "must begin with redis:// (or be empty)"
             raise ValueError(msg)
+        if url:
+            _check_address(url)
         return url
 
     @field_validator("public_url", "line_api_url", "line_data_api_url", "line_access_url")
     @classmethod
     def _bare_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            msg = "must begin with https:// (or http:// on one machine)"
+        if not url.startswith(("http://", "https://")) or not url.partition("://")[2].strip("/"):
+            msg = "must begin with https:// (or http:// on one machine) and name a host"
             raise ValueError(msg)
+        _check_address(url)
         return url.rstrip("/")
 
     @field_validator("time_zone")
@@ -104,7 +112,7 @@ class Settings(BaseSettings):
     @field_validator("line_channel_id")
     @classmethod
     def _channel_digits(cls, value: str) -> str:
-        if value and not value.isdigit():
+        if value and not re.fullmatch("[0-9]{1,32}", value):
             msg = "must be the channel id from the LINE Developers console (digits only)"
             raise ValueError(msg)
         return value
@@ -138,11 +146,10 @@ class Settings(BaseSettings):
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The file of an SQLite database; None for PostgreSQL and for `:memory:`."""
+        """The file of an SQLite database; None for PostgreSQL."""
         if not self.is_sqlite:
             return None
-        name = self.database_url.partition(":///")[2].partition("?")[0]
-        return None if name in {"", ":memory:"} else Path(name)
+        return Path(self.database_url.partition(":///")[2].partition("?")[0])
 
     @property
     def key(self) -> str:
@@ -156,6 +163,29 @@ def load(**values: Any) -> Settings:  # noqa: ANN401
         return Settings(**values)
     except ValidationError as error:
         raise SettingsError([_sentence(dict(e)) for e in error.errors()]) from None
+    except UnicodeDecodeError:
+        raise SettingsError(["The file .env is not UTF-8 text; save it as UTF-8"]) from None
+
+
+def _check_file(rest: str) -> None:
+    if not rest.startswith("/"):
+        msg = "needs three slashes before the file, as in sqlite+aiosqlite:///okaeri.db"
+        raise ValueError(msg)
+    if rest.partition("?")[0].removeprefix("/") in {
+        "",
+        ":memory:",
+    }:  # readers and the writer would see two databases
+        msg = "must name a file, as in sqlite+aiosqlite:///okaeri.db"
+        raise ValueError(msg)
+
+
+def _check_address(url: str) -> None:
+    try:
+        urlsplit(url).port  # noqa: B018 - raises for a port that is no number
+    except ValueError:
+        scheme = url.partition("://")[0]
+        msg = f"has no valid port or host; it reads like {scheme}://HOST:PORT/…"
+        raise ValueError(msg) from None
 
 
 def _sentence(error: dict[str, Any]) -> str:

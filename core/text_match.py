@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import regex
 
 from core.errors import Invalid
-from core.text import fold
+from core.text import fold, fold_pattern
 
 REGEX_SECONDS = 0.05
 
@@ -15,7 +15,8 @@ REGEX_SECONDS = 0.05
 class TextMatch:
     """A rule over what was typed: `exact`, `starts`, `contains` or `regex` of any of the words.
 
-    Words and texts are compared folded (`core.text.fold`); patterns see the folded text.
+    Words and texts are compared folded (`core.text.fold`); patterns see the folded text, and the
+    kana in them are folded too.
     """
 
     how: str
@@ -40,7 +41,7 @@ def _compare(how: str, word: str, folded: str) -> bool:
 
 def _search(pattern: str, folded: str) -> bool:
     try:
-        found = regex.search(pattern, folded, flags=regex.IGNORECASE, timeout=REGEX_SECONDS)
+        found = regex.search(fold_pattern(pattern), folded, flags=regex.IGNORECASE, timeout=REGEX_SECONDS)
     except TimeoutError:  # a pattern that explodes on this text answers nobody
         return False
     return found is not None
@@ -49,7 +50,7 @@ def _search(pattern: str, folded: str) -> bool:
 def check_pattern(pattern: str) -> None:
     """Raise `Invalid` when a regular expression cannot be read."""
     try:
-        regex.compile(pattern, regex.IGNORECASE)
+        regex.compile(fold_pattern(pattern), regex.IGNORECASE)
     except regex.error as error:
         raise Invalid(f"The pattern {pattern!r} cannot be read: {error}") from None
 

@@ -11,6 +11,7 @@ answers 409 to a repetition (https://developers.line.biz/en/docs/messaging-api/r
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import bulk, metrics
 from core.db import table
-from core.line.client import Answer, Outcome, SendKind
+from core.line.client import Answer, SendKind
 from core.pace import CHUNK
 from core.runtime import Runtime
 from crm import channels
@@ -36,17 +37,17 @@ from delivery.models import (
     HELD,
     OPEN,
     SENDING,
+    SENT,
     SUPPRESSED,
     WAITING,
     Delivery,
     Dispatch,
 )
-from delivery.outcomes import Settled, settle_one
+from delivery.outcomes import NOT_BEGUN, Settled, past_retrying, settle_one
 
 BATCH = 500
 IN_FLIGHT = 48
 MAX_MESSAGES = 5
-NOT_BEGUN = Answer(Outcome.not_sent, detail="not begun")
 LEASE = timedelta(seconds=25)
 CALL_TAKES = timedelta(seconds=12)  # a call begun later than this before the lease's end is left
 
@@ -110,7 +111,11 @@ async def _claim(session: AsyncSession, *, now: datetime, wall: datetime) -> tup
         .where(d.c.id.in_([row.id for row in rows]))
         .values(retry_at=wall + LEASE, attempts=d.c.attempts + 1, uncertain=True)
     )
-    return [_call_of(row) for row in rows], len(dropped)
+    calls = [_call_of(row) for row in rows]
+    over = [verdict for call in calls if (verdict := past_retrying(call, now=now))]
+    await _settle(session, over, now=now)
+    gone = {verdict.call.id for verdict in over}
+    return [call for call in calls if call.id not in gone], len(dropped) + len(over)
 
 
 def _call_of(row: Any) -> Call:  # noqa: ANN401
@@ -138,11 +143,15 @@ async def _drop_blocked(session: AsyncSession, ids: Sequence[UUID], now: datetim
     blocked = set(await session.scalars(query)) if ids else set()
     if blocked:
         ended = update(dispatch_).where(dispatch_.c.id.in_(blocked), dispatch_.c.recipients == 1)
-        gone = set(
-            await session.scalars(
-                ended.values(state=DONE, outcome="blocked", done_at=now).returning(dispatch_.c.id)
+        ended = ended.values(state=DONE, outcome="blocked", done_at=now)
+        d = dispatch_.c
+        rows: list[Any] = list(
+            await session.execute(
+                ended.returning(d.id, d.channel_id, d.endpoint, d.recipients, d.first_attempt_at)
             )
         )
+        await _give_back(session, rows)
+        gone = {row.id for row in rows}
         await session.execute(
             update(delivery)
             .where(delivery.c.dispatch_id.in_(gone), delivery.c.state == SENDING)
@@ -185,17 +194,19 @@ async def _due_deliveries(session: AsyncSession, now: datetime) -> list[Any]:
         .where(d.c.state == WAITING, d.c.due_at <= now, ~under_way)
         .order_by(d.c.due_at, d.c.id)
         .limit(BATCH)
-        .with_for_update(skip_locked=True, key_share=True)
+        # The friend alone: were deliveries locked too, one whose lock another worker is about to
+        # let go would be skipped, and the next one would overtake it.
+        .with_for_update(skip_locked=True, key_share=True, of=friend)
     )
     rows: list[Any] = list(await session.execute(query))
     if not rows or session.get_bind().dialect.name == "sqlite":
         return rows
-    # Another worker may have begun with one of these friends between our look and our lock.
-    busy = select(d.c.friend_id).where(
-        d.c.state == SENDING, d.c.friend_id.in_({row.friend_id for row in rows})
+    # Another worker may have sent some of these between our look and our lock.
+    still = select(d.c.id).where(
+        d.c.id.in_([row.id for row in rows]), d.c.state == WAITING, ~under_way
     )
-    taken = set(await session.scalars(busy))
-    return [row for row in rows if row.friend_id not in taken]
+    waiting = set(await session.scalars(still))
+    return [row for row in rows if row.id in waiting]
 
 
 def _by_friend(rows: Iterable[Any]) -> list[list[Any]]:
@@ -335,12 +346,12 @@ async def _send(runtime: Runtime, call: Call, channel: OpenChannel | None) -> An
 
 
 async def _settle(session: AsyncSession, settled: Sequence[Settled], *, now: datetime) -> None:
+    settled = await _in_time(session, settled)
     for columns in (True, False):  # those that end, and those that go on
         mine = [s for s in settled if s.ends is columns]
         await bulk.update_rows(session, table(Dispatch), [s.dispatch_row(now) for s in mine])
     await _settle_deliveries(session, [s for s in settled if s.state], now)
-    for channel_id, refused in _refused_pushes(settled).items():
-        await quota.give_back(session, channel_id, refused, now=now)
+    await _give_back(session, [s.call for s in settled if s.gives_back_quota])
     for s in settled:
         if s.state:
             metrics.DELIVERIES.labels(s.state).inc()
@@ -354,9 +365,22 @@ async def _settle_deliveries(
     )
 
 
-def _refused_pushes(settled: Sequence[Settled]) -> dict[int, int]:
-    counts: dict[int, int] = {}
-    for s in settled:
-        if s.call.endpoint != "reply" and s.gives_back_quota:
-            counts[s.call.channel_id] = counts.get(s.call.channel_id, 0) + s.call.recipients
-    return counts
+async def _in_time(session: AsyncSession, settled: Sequence[Settled]) -> list[Settled]:
+    """The verdicts that still count: none but `sent` after another process has claimed the call."""
+    if not settled:
+        return []
+    d = table(Dispatch)
+    query = select(d.c.id, d.c.state, d.c.attempts).where(d.c.id.in_([s.call.id for s in settled]))
+    rows: list[Any] = list(await session.execute(query.order_by(d.c.id).with_for_update()))
+    mine = {(row.id, row.attempts) for row in rows if row.state == OPEN}
+    return [s for s in settled if s.state == SENT or (s.call.id, s.call.attempts) in mine]
+
+
+async def _give_back(session: AsyncSession, refused: Iterable[Any]) -> None:
+    """Take pushes that surely were not counted off the months in which they were reserved."""
+    counts: Counter[tuple[int, datetime]] = Counter()
+    for call in refused:
+        if call.endpoint != "reply":
+            counts[call.channel_id, call.first_attempt_at] += call.recipients
+    for (channel_id, reserved_at), count in sorted(counts.items()):
+        await quota.give_back(session, channel_id, count, reserved_at=reserved_at)

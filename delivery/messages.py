@@ -6,7 +6,7 @@ Postback data that staff wrote is signed when the message is filled in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +34,9 @@ PLACEHOLDERS: Mapping[str, Mapping[str, str]] = {
     "friend": {"name": "みなと 花子さん", "display_name": "みなと 花子"},
     "shop": {"name": "みなと珈琲"},
 }
+# LINE's app takes names of up to 20 characters, and tells no name of who does not agree to it.
+UNUSUAL_NAMES = (("a friend with a long name", "あ" * 20), ("a friend without a name", None))
+MARKS = ("{{", "{%", "{#")
 ALLOWED_NODES = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Const,
     nodes.Filter, nodes.Or,
@@ -70,13 +73,7 @@ def check_draft(messages: object, *, path: str = "", allow_http: bool = False) -
         return [Fault(f"{prefix}messages", "must be a list of LINE message objects",
                       "LINEのメッセージオブジェクトのリストにしてください")]  # fmt: skip
     faults = [f for text, where in _strings(messages, "messages") for f in _check_text(text, where)]
-    if not faults:
-        try:
-            filled = fill(messages, PLACEHOLDERS, _SAMPLE_SIGNER)
-        except ButtonTooLong as error:
-            return [Fault(f"{prefix}messages", str(error), "ボタンのデータが長すぎます")]
-        problems = check_messages(filled, thorough=True, allow_http=allow_http)
-        faults = [Fault(p.path, p.message, p.message_ja) for p in problems]
+    faults = faults or _check_filled(messages, allow_http=allow_http)
     return [Fault(prefix + f.path, f.message, f.message_ja) for f in faults]
 
 
@@ -111,7 +108,9 @@ def _strings(value: object, path: str) -> list[tuple[str, str]]:
 
 
 def _check_text(text: str, path: str) -> list[Fault]:
-    if "{{" not in text and "{%" not in text and "{#" not in text:
+    if "\x00" in text:  # PostgreSQL stores none, and nobody means one
+        return [Fault(path, "holds a NUL character", "使えない文字（NUL）が含まれています")]
+    if not _is_template(text):
         return []
     try:
         tree = _jinja.parse(text)
@@ -127,14 +126,53 @@ def _check_text(text: str, path: str) -> list[Fault]:
             return [Fault(path, f"placeholders may not contain {kind}",
                           "差し込みには {{ friend.name }} のような名前だけを書けます")]  # fmt: skip
     known = {f"{a}.{b}" for a, names in PLACEHOLDERS.items() for b in names}
-    used = {_dotted(node) for node in tree.find_all(nodes.Getattr)}
-    bare = {n.name for n in tree.find_all(nodes.Name)} - {name.split(".")[0] for name in used}
-    unknown = sorted((used - known) | bare)
+    getters = list(tree.find_all(nodes.Getattr))
+    inside = {id(getter.node) for getter in getters}
+    bare = {name.name for name in tree.find_all(nodes.Name) if id(name) not in inside}
+    unknown = sorted(({_dotted(getter) for getter in getters} - known) | bare)
     if not unknown:
-        return []
+        return _try(text, path)
     name, names = unknown[0], ", ".join(sorted(known))
     english = f"unknown placeholder {name!r}; known are {names}"
     return [Fault(path, english, f"「{name}」という差し込みはありません。使えるもの: {names}")]
+
+
+def _try(text: str, path: str) -> list[Fault]:
+    """What a filter says against its arguments; that does not depend on the friend."""
+    try:
+        _jinja.from_string(text).render(PLACEHOLDERS)
+    except (TemplateError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
+        english = f"placeholder cannot be filled in: {error}"
+        return [Fault(path, english, "差し込みの書き方が正しくありません")]
+    return []
+
+
+def _is_template(text: str) -> bool:
+    return any(mark in text for mark in MARKS)
+
+
+def _check_filled(messages: Messages, *, allow_http: bool) -> list[Fault]:
+    """What LINE would say to the messages: for the sample, then for who has a long name or none."""
+    faults = _check_for(messages, PLACEHOLDERS, thorough=True, allow_http=allow_http)
+    for whom, name in () if faults else UNUSUAL_NAMES:
+        values = values_for(display_name=name, shop_name=PLACEHOLDERS["shop"]["name"])
+        found = _check_for(messages, values, thorough=False, allow_http=allow_http)
+        faults += [replace(f, message=f"{f.message} (for {whom})") for f in found]
+    return faults
+
+
+def _check_for(
+    messages: Messages, values: Values, *, thorough: bool, allow_http: bool
+) -> list[Fault]:
+    try:
+        filled = fill(messages, values, _SAMPLE_SIGNER)
+    except ButtonTooLong as error:
+        return [Fault("messages", str(error), "ボタンのデータが長すぎます")]
+    except TypeError as error:  # of orjson: not JSON, or half of a surrogate pair
+        return [Fault("messages", f"cannot be written as JSON: {error}",
+                      "JSONとして書けない値が含まれています")]  # fmt: skip
+    problems = check_messages(filled, thorough=thorough, allow_http=allow_http)
+    return [Fault(p.path, p.message, p.message_ja) for p in problems]
 
 
 def _bad_filter(node: nodes.Node) -> bool:
@@ -153,7 +191,7 @@ def _filler(raw: bytes) -> Filler:
 
 def _compile(value: Any) -> Filler:  # noqa: ANN401
     """A function that makes the value for one friend; parts without placeholders are shared."""
-    if isinstance(value, str) and "{{" in value:
+    if isinstance(value, str) and _is_template(value):
         template = _jinja.from_string(value)
         return lambda values, _signer: template.render(values)
     if isinstance(value, dict):

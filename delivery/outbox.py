@@ -26,6 +26,7 @@ from delivery.models import (
 MARKETING = "marketing"
 TRANSACTIONAL = "transactional"
 ANSWER = "answer"
+CHUNK = 500  # both databases take at most some 32,000 values in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,18 @@ async def queue(
         return 0
     for parcel in parcels:
         check(parcel, allow_http=allow_http)
-    delivery = table(Delivery)
-    query = insert_new(session, delivery).on_conflict_do_nothing(index_elements=["source"])
     rows = [_row(parcel, now) for parcel in parcels]
-    made = await session.execute(query.values(rows).returning(delivery.c.id))
-    new = len(made.all())
+    chunks = (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK))
+    new = sum([await _insert(session, chunk) for chunk in chunks])
     metrics.DELIVERIES.labels(WAITING).inc(new)
     return new
+
+
+async def _insert(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> int:
+    delivery = table(Delivery)
+    query = insert_new(session, delivery).on_conflict_do_nothing(index_elements=["source"])
+    made = await session.execute(query.values(rows).returning(delivery.c.id))
+    return len(made.all())
 
 
 async def cancel(

@@ -18,6 +18,9 @@ REPLY_GRACE = timedelta(seconds=30)
 TOKEN_PAUSE = timedelta(seconds=60)
 MAX_PAUSE_SECONDS = 60.0
 MAX_REPLY_PAUSE_SECONDS = 4.0
+MAX_ASKED_SECONDS = 3_600.0  # of Retry-After: a proxy may ask for years
+MAX_REQUEST_ID = 64
+NOT_BEGUN = Answer(Outcome.not_sent, detail="not begun")
 
 
 class Attempt(Protocol):
@@ -64,7 +67,12 @@ class Settled:
     @property
     def gives_back_quota(self) -> bool:
         """Whether LINE surely counted nothing."""
-        return self.ends and self.state in {FAILED, WAITING} and not self.uncertain
+        return self.ends and self.state != SENT and not self.uncertain
+
+    @property
+    def _request_id(self) -> str | None:
+        """LINE's are UUIDs; a longer one must not keep a whole batch from being settled."""
+        return self.answer.request_id[:MAX_REQUEST_ID] if self.answer.request_id else None
 
     def dispatch_row(self, now: datetime) -> dict[str, Any]:
         """The columns to set on the dispatch."""
@@ -74,7 +82,7 @@ class Settled:
             "outcome": self.answer.outcome.value,
             "status": self.answer.status,
             "detail": self.answer.detail or None,
-            "request_id": self.answer.request_id,
+            "request_id": self._request_id,
             "uncertain": self.uncertain,
         }
         return row | ({"done_at": now} if self.ends else {"retry_at": self.retry_at})
@@ -87,7 +95,7 @@ class Settled:
             "reason": self.reason,
             "detail": self.answer.detail or None if self.state != SENT else None,
             "attempts": self.call.attempts,
-            "request_id": self.answer.request_id,
+            "request_id": self._request_id,
             "done_at": None if self.state == WAITING else now,
         }
 
@@ -101,7 +109,8 @@ def settle_one(call: Attempt, answer: Answer, *, now: datetime, wall: datetime) 
       protects from doubling; after that it is held for staff, never sent blindly;
     - an invalid reply token: LINE refused, so a push may follow, unless an earlier attempt may have
       used that token up;
-    - over the monthly limit: held; other 4xx: failed for good.
+    - over the monthly limit: held; other 4xx: failed for good, unless an earlier attempt may have
+      been taken: then staff must look before anybody sends it anew.
     """
     match answer.outcome:
         case Outcome.accepted | Outcome.already_accepted:
@@ -111,18 +120,29 @@ def settle_one(call: Attempt, answer: Answer, *, now: datetime, wall: datetime) 
         case Outcome.not_sent | Outcome.rate_limited | Outcome.bad_token:
             return _again(call, answer, now=now, wall=wall, uncertain=call.was_uncertain)
         case Outcome.invalid_reply_token:
-            return _token_refused(call, answer)
+            return _refused(call, answer, WAITING, "reply_token_refused")
         case Outcome.over_quota:
-            reason = "outcome_unknown" if call.was_uncertain else "quota"
-            return Settled(call, answer, HELD, reason, uncertain=call.was_uncertain)
+            return _refused(call, answer, HELD, "quota")
         case _:
-            return Settled(call, answer, FAILED, "refused")
+            return _refused(call, answer, FAILED, "refused")
 
 
-def _token_refused(call: Attempt, answer: Answer) -> Settled:
+def past_retrying(call: Attempt, *, now: datetime) -> Settled | None:
+    """The verdict on a call whose retry key has run out while nobody could send; None before that.
+
+    To LINE the key would be a new request, so what may have been taken must not go out again
+    (https://developers.line.biz/en/docs/messaging-api/retrying-api-request/).
+    """
+    if call.reply_until is not None or not _too_late(call, now):
+        return None
+    return _again(call, NOT_BEGUN, now=now, wall=now, uncertain=call.was_uncertain)
+
+
+def _refused(call: Attempt, answer: Answer, state: str, reason: str) -> Settled:
+    """LINE took nothing this time; what an earlier attempt did may still be unknown."""
     if call.was_uncertain:
         return Settled(call, answer, HELD, "outcome_unknown", uncertain=True)
-    return Settled(call, answer, WAITING, "reply_token_refused")
+    return Settled(call, answer, state, reason)
 
 
 def _again(
@@ -154,4 +174,5 @@ def _back_off(call: Attempt, answer: Answer) -> timedelta:
     most = MAX_REPLY_PAUSE_SECONDS if call.endpoint == "reply" else MAX_PAUSE_SECONDS
     seconds = min(most, 0.5 * 2 ** min(call.attempts - 1, 12))
     seconds *= random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
-    return timedelta(seconds=max(seconds, answer.retry_after or 0.0))
+    asked = min(answer.retry_after or 0.0, MAX_ASKED_SECONDS)
+    return timedelta(seconds=max(seconds, asked))

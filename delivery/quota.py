@@ -51,10 +51,12 @@ async def reserve(session: AsyncSession, channel_id: int, wanted: int, *, now: d
     return granted
 
 
-async def give_back(session: AsyncSession, channel_id: int, count: int, *, now: datetime) -> None:
+async def give_back(
+    session: AsyncSession, channel_id: int, count: int, *, reserved_at: datetime
+) -> None:
     """Take back a reservation for pushes that LINE refused for sure."""
     quota = table(Quota)
-    here = (quota.c.channel_id == channel_id) & (quota.c.month == month_of(now))
+    here = (quota.c.channel_id == channel_id) & (quota.c.month == month_of(reserved_at))
     less = case((quota.c.counted >= count, quota.c.counted - count), else_=0)
     await session.execute(update(quota).where(here).values(counted=less))
 
@@ -107,7 +109,7 @@ async def _store(
 
 
 async def _release_held(session: AsyncSession, channel_id: int, now: datetime) -> int:
-    """Let go what was held for lack of quota within the last day, as far as there is room now.
+    """Let go what fell due within the last day and lacked quota, as far as there is room now.
 
     Older ones stay held for staff to decide: a greeting that comes weeks late helps nobody.
     """
@@ -123,7 +125,7 @@ async def _release_held(session: AsyncSession, channel_id: int, now: datetime) -
             delivery.c.channel_id == channel_id,
             delivery.c.state == HELD,
             delivery.c.reason == "quota",
-            delivery.c.done_at > now - RELEASE_WITHIN,
+            delivery.c.due_at > now - RELEASE_WITHIN,
         )
         .order_by(delivery.c.id)
         .limit(min(room, 10_000))
@@ -131,7 +133,7 @@ async def _release_held(session: AsyncSession, channel_id: int, now: datetime) -
     query = (
         update(delivery)
         .where(delivery.c.id.in_(held))
-        .values(state=WAITING, reason=None, detail=None, done_at=None, dispatch_id=None, due_at=now)
+        .values(state=WAITING, reason=None, detail=None, done_at=None, dispatch_id=None)
         .returning(delivery.c.id)
     )
     return len((await session.execute(query)).all())

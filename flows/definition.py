@@ -21,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     StringConstraints,
     field_serializer,
     field_validator,
@@ -48,13 +49,21 @@ class Condition(Part):
 
     eq: Any = None
     ne: Any = None
-    gt: float | None = None
-    gte: float | None = None
-    lt: float | None = None
-    lte: float | None = None
+    gt: FiniteFloat | None = None
+    gte: FiniteFloat | None = None
+    lt: FiniteFloat | None = None
+    lte: FiniteFloat | None = None
     in_: list[Any] | None = Field(None, alias="in")
     contains: str | None = None
     exists: bool | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "Condition":
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        if not given or any(value is None for value in given.values()):
+            msg = f"needs an operator with a value; operators are {', '.join(OPERATORS)}"
+            raise ValueError(msg)
+        return self
 
     def holds(self, value: Any) -> bool:  # noqa: ANN401
         """Whether the value meets every operator that is given; a missing value meets none."""
@@ -115,9 +124,7 @@ def known_activity(kind: str) -> str:
 
 
 def _once(value: Any) -> Any:  # noqa: ANN401
-    if value in {"ever", "always"} or (
-        isinstance(value, str) and re.fullmatch(r"per [1-9]\d{0,3}d", value)
-    ):
+    if isinstance(value, str) and re.fullmatch(r"ever|always|per [1-9][0-9]{0,3}d", value):
         return value
     msg = "must be 'ever', 'always' or like 'per 365d'"
     raise ValueError(msg)
@@ -153,7 +160,9 @@ class Exit(Part):
 
 
 def _clock_time(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, str) and (found := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value)):
+    if isinstance(value, str) and (
+        found := re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", value)
+    ):
         return time(int(found[1]), int(found[2]))
     msg = 'must be a clock time like "19:00"'
     raise ValueError(msg)
@@ -192,7 +201,9 @@ class Wait(Part):
             return moment
         day = moment.astimezone(zone).date()
         target = datetime.combine(day, self.at, zone)
-        if target.astimezone(start.tzinfo) <= start:
+        # Days are the calendar's: 19:00 of the third day. Hours are to be waited in full.
+        earliest = moment if self.hours or self.minutes else start + timedelta.resolution
+        if target.astimezone(start.tzinfo) < earliest:
             target = datetime.combine(day + timedelta(days=1), self.at, zone)
         return target.astimezone(start.tzinfo)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import bulk, logs
-from core.buttons import ButtonTooLong
 from core.db import insert_new, table
 from core.errors import OkaeriError
 from core.jobs import Due
@@ -62,6 +62,7 @@ async def react(session: AsyncSession, activities: Sequence[Any], *, now: dateti
         matching = [a for a in activities if _starts(flow, a)]
         if matching:
             entered += await _enrol(session, flow, matching, now)
+            await _exit_again(session, flow, activities, now)
     return entered
 
 
@@ -105,13 +106,19 @@ async def _published(session: AsyncSession) -> list[_Published]:
         .join(version, version.c.id == flow.c.published_version_id)
         .where(flow.c.state == PUBLISHED)
         .order_by(flow.c.id)
+        .with_for_update(read=True, of=flow)  # a pause waits, and then holds who enters here
     )
-    return [
-        _Published(
-            row.id, row.version_id, row.published_at, FlowDefinition.model_validate(row.definition)
-        )
-        for row in await session.execute(query)
-    ]
+    read = [(row, _definition(row)) for row in await session.execute(query)]
+    return [_Published(row.id, row.version_id, row.published_at, d) for row, d in read if d]
+
+
+def _definition(version: Any) -> FlowDefinition | None:  # noqa: ANN401
+    """A stored definition; None where this release cannot read it, so that others go on."""
+    try:
+        return FlowDefinition.model_validate(version.definition)
+    except ValidationError:
+        log.exception("flow.unreadable", version=version.version_id)
+        return None
 
 
 def _starts(flow: _Published, activity: Any) -> bool:  # noqa: ANN401
@@ -182,7 +189,8 @@ async def _exit(session: AsyncSession, activities: Sequence[Any], now: datetime)
             )
         )
     kinds = {a.kind for a in activities}
-    for version_id, kind in await _exits(session, kinds):
+    customers = {a.customer_id for a in activities}
+    for version_id, kind in await _exits(session, kinds, customers):
         gone = [a.customer_id for a in activities if a.kind == kind]
         mine = leave.where(
             enrolment.c.flow_version_id == version_id, enrolment.c.customer_id.in_(gone)
@@ -190,10 +198,32 @@ async def _exit(session: AsyncSession, activities: Sequence[Any], now: datetime)
         await session.execute(mine.values(state=EXITED, reason=f"exit:{kind}", done_at=now))
 
 
-async def _exits(session: AsyncSession, kinds: set[str]) -> list[tuple[int, str]]:
-    """Versions with people under way that one of these activities ends."""
+async def _exit_again(
+    session: AsyncSession, flow: _Published, activities: Sequence[Any], now: datetime
+) -> None:
+    """End walks that began with one of these activities and whose exit is another, later one."""
+    if flow.definition.exit is None:
+        return
+    kind = flow.definition.exit.when.activity
+    last = {a.customer_id: a.id for a in activities if a.kind == kind}  # ids go up
+    over = [a.id for a in activities if a.id < last.get(a.customer_id, 0)]
+    enrolment = table(Enrolment)
+    leave = update(enrolment).where(
+        enrolment.c.flow_id == flow.flow_id,
+        enrolment.c.activity_id.in_(over),
+        enrolment.c.state.in_(OPEN),
+    )
+    await session.execute(leave.values(state=EXITED, reason=f"exit:{kind}", done_at=now))
+
+
+async def _exits(
+    session: AsyncSession, kinds: set[str], customers: set[int]
+) -> list[tuple[int, str]]:
+    """Versions with some of these people under way that one of these activities ends."""
     version, enrolment = table(FlowVersion), table(Enrolment)
-    walked = select(enrolment.c.flow_version_id).where(enrolment.c.state.in_(OPEN))
+    walked = select(enrolment.c.flow_version_id).where(
+        enrolment.c.customer_id.in_(customers), enrolment.c.state.in_(OPEN)
+    )
     query = select(version.c.id, version.c.definition).where(version.c.id.in_(walked))
     found = []
     for row in await session.execute(query):
@@ -230,30 +260,34 @@ async def _walks(
     walks = []
     for row in rows:
         try:
-            walk = _walk(runtime, row, definitions[row.flow_version_id], templates, now)
-        except (OkaeriError, ButtonTooLong) as error:
-            walk = _failed(row, error, wall, now)
+            walk = _walk(runtime, row, definitions.get(row.flow_version_id), templates, now)
+        except OkaeriError as error:
+            walk = _failed(row, str(error), wall, now)
+        except Exception as error:  # whatever it is, the other 499 go on
+            log.exception("flow.step_crashed", enrolment=row.id, step=row.step)
+            walk = _failed(row, type(error).__name__, wall, now)
         walks.append(walk)
     return walks
 
 
 async def _definitions(session: AsyncSession, ids: set[int]) -> dict[int, FlowDefinition]:
     version = table(FlowVersion)
-    query = select(version.c.id, version.c.definition).where(version.c.id.in_(ids))
-    return {
-        row.id: FlowDefinition.model_validate(row.definition)
-        for row in await session.execute(query)
-    }
+    query = select(version.c.id.label("version_id"), version.c.definition)
+    rows = await session.execute(query.where(version.c.id.in_(ids)))
+    read = [(row.version_id, _definition(row)) for row in rows]
+    return {version_id: definition for version_id, definition in read if definition}
 
 
 def _walk(
     runtime: Runtime,
     row: Any,  # noqa: ANN401
-    flow: FlowDefinition,
+    flow: FlowDefinition | None,
     templates: Mapping[str, messages.Messages],
     now: datetime,
 ) -> _Walk:
     """Go on from the row's step until a wait or the end."""
+    if flow is None:
+        raise OkaeriError("this release cannot read the flow's version")
     if row.status == BLOCKED:
         return _Walk(_moved(row, row.step, EXITED, "blocked", now, now))
     parcels: list[outbox.Parcel] = []
@@ -313,10 +347,10 @@ def _moved(
     }
 
 
-def _failed(row: Any, error: Exception, wall: datetime, now: datetime) -> _Walk:  # noqa: ANN401
+def _failed(row: Any, error: str, wall: datetime, now: datetime) -> _Walk:  # noqa: ANN401
     """A step that fails for one person is tried again, then stops that person alone."""
-    log.warning("flow.step_failed", enrolment=row.id, step=row.step, error=str(error))
+    log.warning("flow.step_failed", enrolment=row.id, step=row.step, error=error)
     if row.attempts + 1 >= MAX_ATTEMPTS:
-        return _Walk(_moved(row, row.step, STOPPED, str(error)[:60], row.due_at, now))
+        return _Walk(_moved(row, row.step, STOPPED, error[:60], row.due_at, now))
     again = _moved(row, row.step, ACTIVE, None, row.due_at, None)
     return _Walk(again | {"attempts": row.attempts + 1, "retry_at": wall + RETRY_AFTER})

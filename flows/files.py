@@ -1,6 +1,7 @@
 """Flow files: read YAML (or JSON), check every field, and say where each fault is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
@@ -9,24 +10,32 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
 
 from core.errors import Fault, Invalid
 from delivery import messages
-from flows.definition import Entry, Exit, ExitWhen, FlowDefinition, Part, Step, Trigger, Wait
+from flows.definition import (
+    Condition,
+    Entry,
+    Exit,
+    ExitWhen,
+    FlowDefinition,
+    Part,
+    Step,
+    Trigger,
+    Wait,
+)
+from flows.trees import MAX_BYTES, Location, NotPlain, parse, plain
 
-MAX_BYTES = 1_000_000
-Location = tuple[str | int, ...]
 _FIELDS: dict[Location, type[Part]] = {
     (): FlowDefinition, ("trigger",): Trigger, ("entry",): Entry, ("exit",): Exit,
     ("exit", "when"): ExitWhen, ("steps", 0): Step, ("steps", 0, "wait"): Wait,
+    ("trigger", "where", "*"): Condition,
 }  # fmt: skip
 
 
 def read(text: str, *, allow_http: bool = False) -> FlowDefinition:
     """The flow that a file's text defines; raises `Invalid` with line and column of each fault."""
-    tree = _parse(text)
-    return check(tree, allow_http=allow_http)
+    return check(parse(text), allow_http=allow_http)
 
 
 def check(tree: object, *, allow_http: bool = False) -> FlowDefinition:
@@ -36,7 +45,10 @@ def check(tree: object, *, allow_http: bool = False) -> FlowDefinition:
             Fault("", "a flow file is a list of fields like `key: welcome`",
                   "「key: welcome」のような項目を書いてください", 1, 1)])  # fmt: skip
     try:
-        flow = FlowDefinition.model_validate(_plain(tree))
+        flow = FlowDefinition.model_validate(plain(tree))
+    except NotPlain as error:
+        fault = Fault(_dotted(error.location), error.message, error.message_ja)
+        raise Invalid("The flow has 1 fault.", [_placed(tree, fault, error.location)]) from None
     except ValidationError as error:
         faults = [_fault(tree, dict(e)) for e in error.errors()]
         raise Invalid(f"The flow has {len(faults)} fault(s).", faults) from None
@@ -52,12 +64,16 @@ def files_under(path: Path) -> list[Path]:
         found = sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
         if not found:
             raise Invalid(f"{path} holds no flow files (*.yaml).")
-        return found
+        return [_bounded(file) for file in found]
     if not path.is_file():
         raise Invalid(f"There is no file {path}.")
-    if path.stat().st_size > MAX_BYTES:
-        raise Invalid(f"{path} is larger than {MAX_BYTES} bytes; that is no flow file.")
-    return [path]
+    return [_bounded(path)]
+
+
+def _bounded(file: Path) -> Path:
+    if file.stat().st_size > MAX_BYTES:
+        raise Invalid(f"{file} is larger than {MAX_BYTES} bytes; that is no flow file.")
+    return file
 
 
 def write(definition: dict[str, Any]) -> str:
@@ -78,35 +94,23 @@ def say_messages(step: Step) -> list[dict[str, Any]] | None:
     return step.messages
 
 
-def _parse(text: str) -> object:
-    try:
-        tree: object = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        reason = error.problem or "cannot be read as YAML"
-        japanese = "YAMLとして読めません。字下げや引用符を確かめてください"
-        fault = Fault("", f"not readable as YAML: {reason}", japanese, *where)
-        raise Invalid("The flow has 1 fault.", [fault]) from None
-    return tree
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value
-
-
 def _message_faults(flow: FlowDefinition, *, allow_http: bool) -> list[Fault]:
     faults = []
     for index, step in enumerate(flow.steps):
         own = say_messages(step)
         if own is not None:
             path = f"steps[{index}]"
-            faults += messages.check_draft(own, path=path, allow_http=allow_http)
+            found = messages.check_draft(own, path=path, allow_http=allow_http)
+            faults += [_as_written(step, path, fault) for fault in found]
     return faults
+
+
+def _as_written(step: Step, path: str, fault: Fault) -> Fault:
+    """The fault under the name that the file has for it: `say` is short for one text message."""
+    own = f"{path}.messages[0].text"
+    if step.say is None or not fault.path.startswith(own):
+        return fault
+    return replace(fault, path=f"{path}.say{fault.path.removeprefix(own)}")
 
 
 def _fault(tree: object, error: dict[str, Any]) -> Fault:
@@ -134,6 +138,8 @@ def _sentences(location: Location, error: dict[str, Any]) -> tuple[str, str]:
 
 def _known_fields(location: Location) -> Sequence[str]:
     shape: Location = tuple(0 if isinstance(part, int) else part for part in location)
+    if shape[:-1] == ("trigger", "where"):
+        shape = ("trigger", "where", "*")
     model = _FIELDS.get(shape)
     return [field.alias or name for name, field in model.model_fields.items()] if model else []
 

@@ -31,11 +31,16 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the timetable. The work returns how much it did."""
+    """One line of the timetable. The work returns how much it did.
+
+    Housekeeping that was missed is made up for once, however often. Work whose moment matters to
+    customers is not `housekeeping`: a simulated clock then stops at each of its slots.
+    """
 
     name: str
     trigger: BaseTrigger
     work: Callable[[Runtime], Awaitable[int]]
+    housekeeping: bool = True
 
 
 def entries(runtime: Runtime) -> tuple[Entry, ...]:
@@ -60,6 +65,14 @@ def next_slot(entry: Entry, after: datetime) -> datetime | None:
     return found
 
 
+def newest_passed(entry: Entry, after: datetime, until: datetime) -> datetime | None:
+    """The last slot that is later than `after` and not later than `until`."""
+    newest, slot = None, next_slot(entry, after)
+    while slot is not None and slot <= until:
+        newest, slot = slot, next_slot(entry, slot)
+    return newest
+
+
 async def plan(runtime: Runtime, slots: Sequence[tuple[str, datetime]]) -> None:
     """Make sure that each (job, slot) has its row; slots that have one stay as they are."""
     rows = [
@@ -79,10 +92,7 @@ async def plan_missed(runtime: Runtime) -> None:
         last = {row.job: row.last for row in await session.execute(query)}
     missed = []
     for entry in entries(runtime):
-        slot = next_slot(entry, last.get(entry.name, now - timedelta(days=1)))
-        newest = None
-        while slot is not None and slot <= now:
-            newest, slot = slot, next_slot(entry, slot)
+        newest = newest_passed(entry, last.get(entry.name, now - timedelta(days=1)), now)
         if newest is not None:
             missed.append((entry.name, newest))
     if missed:

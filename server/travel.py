@@ -1,7 +1,9 @@
 """Moving a simulated clock: everything that falls due on the way runs, in order."""
 
 import asyncio
-from datetime import datetime
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from admin.clock import Ran
 from core.clock import SimulatedClock
@@ -21,6 +23,7 @@ class Traveller:
     def __init__(self, runtime: Runtime, runner: BeltRunner) -> None:
         self._runtime, self._runner = runtime, runner
         self._lock = asyncio.Lock()
+        self._told: Counter[str] = Counter()
 
     async def __call__(self, to: datetime) -> list[Ran]:
         """Move to a moment; returns what ran on the way. Raises `Conflict` when it is past."""
@@ -28,6 +31,7 @@ class Traveller:
         if not isinstance(clock, SimulatedClock):
             raise Conflict("The clock is the real one; it cannot be moved.")
         async with self._lock:
+            self._news()
             ran: list[Ran] = []
             now = await clock.now()
             if to < now:
@@ -44,30 +48,50 @@ class Traveller:
     async def _next_stop(
         self, now: datetime, to: datetime
     ) -> tuple[datetime, list[tuple[str, datetime]]]:
-        """The next moment at which something falls due, at most `to`, and the slots it begins."""
+        """The next moment at which something falls due, at most `to`, and the slots it begins.
+
+        Housekeeping runs once for all of its slots up to what falls due next, and before it.
+        """
+        entries = timetable.entries(self._runtime)
+        until = min([to, *await self._due_rows(now), *_appointments(entries, now)])
         slots = [
             (entry.name, slot)
-            for entry in timetable.entries(self._runtime)
-            if (slot := timetable.next_slot(entry, now)) is not None
+            for entry in entries
+            if (slot := timetable.newest_passed(entry, now, until)) is not None
         ]
-        rows = [at for _belt, _count, at in await look(self._runtime, now) if at is not None]
-        moment = min([to, *rows, *(slot for _name, slot in slots)])
-        return moment, [(name, slot) for name, slot in slots if slot == moment]
+        return max((slot for _name, slot in slots), default=until).astimezone(UTC), slots
+
+    async def _due_rows(self, now: datetime) -> list[datetime]:
+        return [at for _belt, _count, at in await look(self._runtime, now) if at is not None]
 
     async def _work_off(self, now: datetime) -> list[Ran]:
         """Run all belts until nothing is due; what backs off is waited for, within patience."""
-        counts = dict.fromkeys(self._runner.belts, 0)
         waited = 0.0
         while waited < PATIENCE_SECONDS:
             busy = [belt.name for belt, due, _next in await look(self._runtime, now) if due]
             if not busy:
                 break
-            moved = 0
+            before = self._runner.moved.total()
             for name in busy:
-                done = await self._runner.run(name)
-                counts[name] += done
-                moved += done
-            if not moved:
+                await self._runner.run(name)
+            if self._runner.moved.total() > before:
+                waited = 0.0
+            else:
                 await asyncio.sleep(PAUSE_SECONDS)
-            waited = 0.0 if moved else waited + PAUSE_SECONDS
-        return [Ran(at=now, what=name, count=count) for name, count in counts.items() if count]
+                waited += PAUSE_SECONDS
+        news = self._news()
+        return [
+            Ran(at=now, what=name, count=news[name]) for name in self._runner.belts if news[name]
+        ]
+
+    def _news(self) -> Counter[str]:
+        """Rows moved since this was asked last; wake-ups and the sweep run the belts as well."""
+        news = self._runner.moved - self._told
+        self._told = self._runner.moved.copy()
+        return news
+
+
+def _appointments(entries: Sequence[timetable.Entry], now: datetime) -> list[datetime]:
+    """The next slot of each entry whose moment matters to customers."""
+    slots = [timetable.next_slot(entry, now) for entry in entries if not entry.housekeeping]
+    return [slot for slot in slots if slot is not None]

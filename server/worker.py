@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -19,6 +19,7 @@ from server import reactions, timetable
 
 SWEEP_SECONDS = 1
 STOP_PATIENCE = timedelta(seconds=15)
+QUEUE_PATIENCE_SECONDS = 5
 
 EVENTS = handling.belt(converse)
 BELTS: tuple[Belt, ...] = (
@@ -47,8 +48,7 @@ async def working(runtime: Runtime) -> AsyncIterator[BeltRunner]:
         sweep.shutdown(wait=False)
         await runner.stop(patience=STOP_PATIENCE)
         waking.cancel()
-        with suppress(asyncio.CancelledError):
-            await waking
+        await asyncio.wait({waking}, timeout=QUEUE_PATIENCE_SECONDS)
 
 
 @asynccontextmanager

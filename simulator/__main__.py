@@ -1,6 +1,7 @@
 """`python -m simulator`: LINE on your desk."""
 
 import argparse
+import gc
 import logging
 import os
 import socket
@@ -17,6 +18,8 @@ from simulator.state import StateInUse
 
 CHANNELS = "SIMULATOR_CHANNELS"
 SHOP_TOKEN = "SIMULATOR_SHOP_TOKEN"  # noqa: S105  the name of a variable
+# What is accepted is kept, so that looking for garbage in it again and again is time lost.
+_GC_THRESHOLDS = (100_000, 50, 100)
 _DEMO = f"{DEFAULT_CHANNEL.id}:{DEFAULT_CHANNEL.secret}:{DEFAULT_CHANNEL.token}"
 _ABOUT = """A stand-in for the LINE platform with a phone in the browser.
 
@@ -119,7 +122,7 @@ class Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -146,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StateInUse as error:
         listener.close()
         raise SystemExit(f"Another simulator uses the state file {error}.") from error
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     address = f"http://{host}:{listener.getsockname()[1]}"
     sys.stderr.write(f"LINE on your desk: {address}/phone (shop: {settings.shop_url})\n")
     Server(app).run(sockets=[listener])

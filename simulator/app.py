@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope, Send
 from simulator import account_link, phone_api, sample_shop, workbench
 from simulator.errors import LineError, not_found
 from simulator.line_api import PREFIXES, LineApi
-from simulator.phone_api import Json
 from simulator.platform import Platform
 from simulator.settings import Settings
 from simulator.shop import Shop, ShopError, follow_clock
+from simulator.web import Json
 
 
 class Simulator(Starlette):

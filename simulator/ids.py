@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import uuid
 
 USER_ID = re.compile(r"U[0-9a-f]{32}")
 GROUP_ID = re.compile(r"[CR][0-9a-f]{32}")
@@ -26,8 +25,9 @@ def new_user_id() -> str:
 
 
 def new_request_id() -> str:
-    """What LINE puts into `X-Line-Request-Id`."""
-    return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+    """What LINE puts into `X-Line-Request-Id`: a UUID of version 4."""
+    digits = secrets.token_hex(16)
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def new_reply_token() -> str:

@@ -1,7 +1,7 @@
 """What the phone page asks for: people, chats, taps, the clock, news as they happen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
@@ -18,89 +18,13 @@ from simulator.clock import iso
 from simulator.errors import InvalidBody, LineError, not_found
 from simulator.people import Person
 from simulator.pictures import avatar, sample_photo, shop_avatar
-from simulator.platform import Platform
+from simulator.web import Handler, Json, guarded, json_body, the_channel, the_platform, who
 
 PHONE = Path(__file__).parent / "phone"
 KEEP_ALIVE_SECONDS = 15
 MAX_PEOPLE = 500
 MAX_NAME = 20
 MAX_TRAVEL_SECONDS = 366 * 24 * 60 * 60
-_SENTENCES = {
-    400: "入力内容を確認してください。",
-    404: "見つかりませんでした。",
-    409: "ブロック中のため、送れません。",
-    502: "お店のサーバーにつながりません。起動しているか確認してください。",
-}
-
-
-class Json(Response):
-    """JSON by orjson."""
-
-    media_type = "application/json"
-
-    def render(self, content: object) -> bytes:
-        """Bytes of any value."""
-        return orjson.dumps(content)
-
-
-def problem(error: LineError) -> Response:
-    """A problem for people: one sentence in Japanese, the detail in English."""
-    detail = "; ".join([error.message, *(f"{d.property}: {d.message}" for d in error.details)])
-    sentence = _SENTENCES.get(error.status, _SENTENCES[400])
-    return Json({"error": sentence, "detail": detail}, error.status)
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def guarded(handler: Handler) -> Handler:
-    """Turn `LineError` into a problem for people."""
-
-    async def run(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except LineError as error:
-            return problem(error)
-        except shops.ShopError as error:
-            return problem(LineError(502, str(error)))
-
-    return run
-
-
-def the_platform(request: Request) -> Platform:
-    """The platform behind this application."""
-    platform: Platform = request.app.state.platform
-    return platform
-
-
-def the_channel(request: Request) -> Channel:
-    """The channel of `?channel=`, or the first. Raises 404."""
-    platform = the_platform(request)
-    wanted = request.query_params.get("channel")
-    if wanted is None:
-        return platform.first_channel
-    if wanted not in platform.channels:
-        raise not_found()
-    return platform.channels[wanted]
-
-
-async def json_body(request: Request) -> dict[str, object]:
-    """The body as an object; `{}` when there is none. Raises 400."""
-    raw = await request.body()
-    try:
-        body = orjson.loads(raw) if raw else {}
-    except orjson.JSONDecodeError as error:
-        raise LineError(400, "The body must be JSON") from error
-    if not isinstance(body, dict):
-        raise LineError(400, "The body must be a JSON object")
-    return body
-
-
-def _who(request: Request) -> Person:
-    person = the_platform(request).person(request.path_params["user_id"])
-    if person is None:
-        raise not_found()
-    return person
 
 
 def public_person(person: Person, friend: Friend | None) -> dict[str, object]:
@@ -157,7 +81,7 @@ async def add_person(request: Request) -> Response:
 
 async def chat(request: Request) -> Response:
     """Everything one screen needs."""
-    platform, channel, person = the_platform(request), the_channel(request), _who(request)
+    platform, channel, person = the_platform(request), the_channel(request), who(request)
     friend = channel.friends.get(person.user_id) or Friend(channel.id, person.user_id)
     bot = {
         "name": channel.name,
@@ -204,7 +128,7 @@ async def menu_image(request: Request) -> Response:
 
 async def stream(request: Request) -> Response:
     """Server-sent events until the phone or the server goes home."""
-    person, changes = _who(request), the_platform(request).changes
+    person, changes = who(request), the_platform(request).changes
 
     async def news() -> AsyncIterator[bytes]:
         watcher = changes.watch(person.user_id)
@@ -224,19 +148,19 @@ async def stream(request: Request) -> Response:
 
 async def follow(request: Request) -> Response:
     """Add the shop as a friend, or unblock it."""
-    friend = acting.follow(the_platform(request), the_channel(request), _who(request).user_id)
+    friend = acting.follow(the_platform(request), the_channel(request), who(request).user_id)
     return Json({"ok": True, "status": friend.status})
 
 
 async def block(request: Request) -> Response:
     """Block the shop."""
-    friend = acting.block(the_platform(request), the_channel(request), _who(request).user_id)
+    friend = acting.block(the_platform(request), the_channel(request), who(request).user_id)
     return Json({"ok": True, "status": friend.status})
 
 
 async def _say(request: Request, message: dict[str, object]) -> Response:
     platform, channel = the_platform(request), the_channel(request)
-    said = acting.say(platform, channel, _who(request).user_id, message)
+    said = acting.say(platform, channel, who(request).user_id, message)
     return Json({"ok": True, "id": said.id})
 
 
@@ -278,21 +202,21 @@ async def location(request: Request) -> Response:
 async def unsend(request: Request) -> Response:
     """Take a message back."""
     message_id = str((await json_body(request)).get("id"))
-    acting.unsend(the_platform(request), the_channel(request), _who(request).user_id, message_id)
+    acting.unsend(the_platform(request), the_channel(request), who(request).user_id, message_id)
     return Json({"ok": True})
 
 
 async def tap(request: Request) -> Response:
     """Tap on something with an action."""
     body = await json_body(request)
-    platform, channel, person = the_platform(request), the_channel(request), _who(request)
+    platform, channel, person = the_platform(request), the_channel(request), who(request)
     more = acting.tap(platform, channel, person.user_id, body.get("action"), body.get("params"))
     return Json({"ok": True, **more})
 
 
 async def id_token(request: Request) -> Response:
     """What LINE Login would give to this person's browser: an ID token and an access token."""
-    platform, channel, person = the_platform(request), the_channel(request), _who(request)
+    platform, channel, person = the_platform(request), the_channel(request), who(request)
     body = await json_body(request)
     nonce = body.get("nonce")
     token = oauth_api.id_token(
@@ -309,7 +233,7 @@ async def id_token(request: Request) -> Response:
 
 async def picture(request: Request) -> Response:
     """A person's face."""
-    person = _who(request)
+    person = who(request)
     return _svg(avatar(person.user_id, person.name))
 
 

@@ -16,6 +16,7 @@ NOT_YET_FRIENDS = 60
 BLOCKED = 25
 YEARS_BACK_DAYS = 730
 _SEED = 20_260
+_HOW_OFTEN = (2, 3, 3, 4, 5, 6, 8, 12, 20)
 Habit = Literal["none", "new", "once", "regular", "dormant"]
 
 _FAMILY = """
@@ -117,9 +118,9 @@ def _numbered(purchase: Purchase, person: int, n: int) -> Purchase:
 
 
 def _featured(today: date, chance: random.Random) -> list[Customer]:
-    hana = _person("花", "はじめてのお客さま。まだ友だちではありません", featured=True)
+    hana = _person("花", "はじめてのお客さま。まずはここから", featured=True)
     ken = _person("健", "ゴールド会員。毎月豆を買う常連さん", featured=True)
-    yui = _person("結衣", "友だちだったけれど、ブロック中", featured=True)
+    yui = _person("結衣", "以前お店をブロックしたお客さま", featured=True)
     riku = _person("陸", "120日お買い物がないお客さま", featured=True)
     misaki = _person("美咲", "もうすぐ誕生日。ケーキ好き", featured=True)
     hana.birthday, ken.birthday = date(1998, 4, 12), date(1984, 7, 3)
@@ -197,7 +198,7 @@ def _visits(habit: Habit, known_for: int, chance: random.Random) -> list[int]:
     last = chance.randint(90, 400) if habit == "dormant" else chance.randint(1, 25)
     last = min(last, known_for - 1)
     step = chance.randint(12, 45)
-    return list(range(last, known_for, step))[: chance.randint(2, 20)]
+    return list(range(last, known_for, step))[: chance.choice(_HOW_OFTEN)]
 
 
 def _moment(today: date, days_ago: int, chance: random.Random) -> datetime:

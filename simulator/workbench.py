@@ -1,9 +1,8 @@
 """For tests and benchmarks: look inside, inject faults, send events by hand, make crowds."""
 
 import asyncio
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from itertools import count as counting, islice
 
@@ -11,20 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from simulator import acting, events, ids, sample_shop
+from simulator import acting, ids, sample_shop
+from simulator.burst import Burst
 from simulator.channels import Channel
 from simulator.chats import Friend
 from simulator.clock import iso, to_ms
 from simulator.errors import LineError
 from simulator.people import Person
-from simulator.phone_api import Handler, Json, guarded, json_body, the_platform
 from simulator.platform import Platform
-from simulator.webhooks import Behaviour, Delivery, Event, encode, sign
+from simulator.web import Handler, Json, guarded, json_body, the_platform
+from simulator.webhooks import Behaviour, encode, sign
 
 MAX_PAGE = 10_000
 MAX_CROWD = 2_000_000
-MAX_BURST_TRIES = 30
-_PAUSE_SECONDS = 0.05
 
 
 async def accepted(request: Request) -> Response:
@@ -178,37 +176,17 @@ def _take_part(platform: Platform, channel: Channel, event: object) -> None:
         platform.reply_tokens.adopt(event["replyToken"], channel.id, user_id, now)
 
 
-@dataclass(slots=True)
-class Burst:
-    """What a burst has done."""
-
-    people: int = 0
-    events: int = 0
-    acknowledged: int = 0
-    tries: int = 0
-    seconds: float = 0.0
-
-
 async def burst(request: Request) -> Response:
-    """New people follow, then speak, `events_per_person` events each (the follow included).
-
-    `concurrency` of them act at once, each in order; an event that is not acknowledged is sent
-    again, as a redelivery. The answer comes when all are acknowledged or out of tries.
-    """
+    """New people follow, then speak; see `Burst`."""
     platform, body = the_platform(request), await json_body(request)
-    people, each = _count(body, "people", 1), _count(body, "events_per_person", 2)
-    workers = min(_count(body, "concurrency", 16), people)
-    text = acting.text_message(body.get("text", "こんにちは"))
-    channel, done, queue = _channel(platform, body), Burst(people=people), iter(range(people))
-    started = time.monotonic()
-
-    async def work() -> None:
-        for _ in queue:
-            await _live(platform, channel, text, each, done)
-
-    await asyncio.gather(*(work() for _ in range(workers)))
-    done.seconds = round(time.monotonic() - started, 3)
-    return Json(asdict(done))
+    wanted = Burst(
+        platform,
+        _channel(platform, body),
+        text=acting.text_message(body.get("text", "こんにちは")),
+        people=_count(body, "people", 1),
+        events_per_person=_count(body, "events_per_person", 2),
+    )
+    return Json(asdict(await wanted.run(_count(body, "concurrency", 16))))
 
 
 def _count(body: dict[str, object], name: str, default: int) -> int:
@@ -216,50 +194,6 @@ def _count(body: dict[str, object], name: str, default: int) -> int:
     if not isinstance(value, int) or not 0 < value <= MAX_CROWD:
         raise LineError(400, f"{name} must be 1 to {MAX_CROWD}")
     return value
-
-
-async def _live(
-    platform: Platform, channel: Channel, text: dict[str, object], each: int, done: Burst
-) -> None:
-    person = platform.people.invite("にぎわいのお客さま")
-    friend = channel.friend(person.user_id)
-    friend.status, friend.followed_at = "friend", platform.clock.ms()
-    channel.keep(friend)
-    for number in range(each):
-        kind = "message" if number else "follow"
-        fields: Event = {"follow": {"isUnblocked": False}}
-        if number:
-            fields = events.message_fields(friend, platform.message_ids.next(), text)
-        done.events += 1
-        done.acknowledged += await _until_acknowledged(
-            platform, channel, friend, kind, fields, done
-        )
-
-
-async def _until_acknowledged(
-    platform: Platform, channel: Channel, friend: Friend, kind: str, fields: Event, done: Burst
-) -> bool:
-    at = platform.clock.stamp()
-    token = platform.reply_tokens.issue(channel.id, friend.user_id, at)
-    event = events.envelope(kind, at, fields)
-    event["source"] = {"type": "user", "userId": friend.user_id}
-    event["replyToken"] = token.token
-    for attempt in range(MAX_BURST_TRIES):
-        event["deliveryContext"] = {"isRedelivery": attempt > 0}
-        platform.reply_tokens.sent(token.token)
-        done.tries += 1
-        if (await _post(platform, channel, event)).outcome == "OK":
-            return True
-        await asyncio.sleep(min(_PAUSE_SECONDS * 2**attempt, 2))
-    return False
-
-
-async def _post(platform: Platform, channel: Channel, event: Event) -> Delivery:
-    body = encode(channel, [event])
-    seconds = platform.webhooks.behaviour.timeout_seconds
-    return await platform.courier.post(
-        channel.webhook_url, body, sign(channel.secret, body), seconds
-    )
 
 
 async def sample(request: Request) -> Response:

@@ -44,6 +44,7 @@ def create_api(runtime: Runtime, *, advance: AdvanceClock | None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         exception_handlers=HANDLERS,
     )
     app.state.api = Api(

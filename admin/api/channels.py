@@ -28,7 +28,7 @@ from crm.models import Channel
 
 routes = router("channels")
 
-LineChannelId = Annotated[str, Field(pattern=r"^\d{1,32}$")]
+LineChannelId = Annotated[str, Field(pattern=r"^[0-9]{1,32}$")]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=500)]
 _EXAMPLE = {
     "id": 1, "channel_id": "1234567890", "name": "みなと珈琲", "bot_user_id": None,

@@ -1,8 +1,10 @@
 """The readable docs: a page made from the OpenAPI description, without script."""
 
+import asyncio
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -54,17 +56,22 @@ class Operation:
 
 
 def add_to(app: FastAPI) -> None:
-    """Serve the description and the page; both are open to everybody and the same for all."""
-    document = describe(app)
-    page = render(document, app.state.api.runtime.settings.public_url)
+    """Serve the description and the page, open to everybody.
+
+    Both take a second to make and few ask for them: they are made at the first request, beside the
+    event loop.
+    """
+    document = cache(lambda: describe(app))
+    page = cache(lambda: render(document(), app.state.api.runtime.settings.public_url))
     css = files("admin.api").joinpath("pages/docs.css").read_text("utf-8")
     headers = {"X-Content-Type-Options": "nosniff"}
 
     async def openapi(_request: Request) -> Response:
-        return JSONResponse(document, headers=headers)
+        return JSONResponse(await asyncio.to_thread(document), headers=headers)
 
     async def docs(_request: Request) -> Response:
-        return HTMLResponse(page, headers={**headers, "Content-Security-Policy": CSP})
+        made = await asyncio.to_thread(page)
+        return HTMLResponse(made, headers={**headers, "Content-Security-Policy": CSP})
 
     async def style(_request: Request) -> Response:
         return Response(css, media_type="text/css", headers=headers)

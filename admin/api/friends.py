@@ -65,7 +65,7 @@ class FriendFilter(PageQuery):
 async def list_friends(
     asked: Annotated[FriendFilter, Query()], session: Reading, api: Shared
 ) -> Page[FriendRead]:
-    """Friends, newest first."""
+    """Who has added one of the shop's accounts, also those who blocked it; the newest first."""
     return await page(
         session, api.cursors, asked, _narrowed(asked), name="friends",
         keys=[table(Friend).c.id], read=FriendRead.model_validate,

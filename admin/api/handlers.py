@@ -99,7 +99,9 @@ async def on_integrity_error(request: Request, error: Exception) -> Response:
 
 async def on_unavailable(request: Request, error: Exception) -> Response:
     """Answer that the database cannot be reached."""
-    log.warning("api.database_unavailable", error=type(error).__name__)
+    # The driver's own words name tables and hosts; SQLAlchemy's would quote the values as well.
+    reason = str(getattr(error, "orig", "") or "")
+    log.warning("api.database_unavailable", error=type(error).__name__, reason=reason)
     detail = "The database does not answer right now; nothing was changed, try again in a moment."
     return respond(request, UNAVAILABLE, detail, headers={"Retry-After": "2"})
 

@@ -27,7 +27,7 @@ from admin.api.fields import (
 from admin.api.paging import Page, PageQuery, page
 from admin.api.routing import Api, Changing, Creating, Reading, Shared, least, router
 from core.db import table
-from core.errors import Fault, NotFound
+from core.errors import Fault, Invalid, NotFound
 from crm.models import BLOCKED, Channel, Friend
 from delivery import messages, outbox
 from delivery.models import MessageTemplate
@@ -218,7 +218,7 @@ async def preview_message(wanted: MessagePreview, session: Reading, api: Shared)
     if wanted.friend_id is not None:
         rows = await _friends(session, [wanted.friend_id])
         if not rows:
-            raise NotFound("friend", wanted.friend_id)
+            raise _unknown("friend_id", f"there is no friend {wanted.friend_id}")
         values = messages.values_for(display_name=rows[0].display_name, shop_name=rows[0].shop_name)
     return MessageShown(messages=messages.fill(written, values, api.runtime.buttons))
 
@@ -267,7 +267,14 @@ async def _written(api: Api, session: AsyncSession, wanted: _Chosen) -> list[dic
     if wanted.messages is not None:
         await _check(api, wanted.messages)
         return wanted.messages
-    return (await templates.get(session, wanted.key or "")).messages
+    found = await templates.find(session, wanted.key or "")
+    if found is None:
+        raise _unknown("key", f"there is no message {wanted.key!r}")
+    return found.messages
+
+
+def _unknown(path: str, message: str) -> Invalid:
+    return Invalid("The request has 1 fault.", [Fault(path, message, "登録されていません")])
 
 
 async def _friends(session: AsyncSession, ids: list[int]) -> list[Any]:

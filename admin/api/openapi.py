@@ -77,6 +77,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components = document["components"]
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
+    _restore_nulls(components["schemas"])
     _add_schemas(components["schemas"])
     components["responses"] = {kind.name: _response(kind) for kind in KINDS}
     for method, path, operation in operations(document):
@@ -103,6 +104,18 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:  # noqa:
     if "properties" in schema:
         return {name: example_of(inner, schemas) for name, inner in schema["properties"].items()}
     return None
+
+
+def _restore_nulls(schemas: dict[str, Any]) -> None:
+    """Put back the nulls that the framework leaves out of examples, in the fields' order."""
+    for schema in schemas.values():
+        if "examples" not in schema or "properties" not in schema:
+            continue
+        needed = schema.get("required", [])
+        schema["examples"] = [
+            {n: example.get(n) for n in schema["properties"] if n in example or n in needed}
+            for example in schema["examples"]
+        ]
 
 
 def _add_schemas(schemas: dict[str, Any]) -> None:

@@ -159,7 +159,7 @@ async def save_rule(
     openapi_extra=least("marketer", "自動応答の削除"),
 )  # fmt: skip
 async def delete_rule(key: PathKey, change: Changing, if_match: IfMatch = None) -> None:
-    """Delete a rule."""
+    """Delete a rule; what customers type then falls to the next rule that matches."""
     session = await change.begin()
     found = await _find(session, key, lock=True)
     if found is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -130,17 +130,23 @@ async def cast(runtime: Runtime, now: datetime) -> Cast:
         session.add_all(customers)
         await session.flush()
 
+        defaults: dict[str, Any] = {
+            "status": FOLLOWING,
+            "followed_at": now,
+            "profile_fetched_at": now,
+        }
+
         def friend(number: int, customer: Customer, name: str, **values: Any) -> Friend:
             made = Friend(
                 channel_id=channel, user_id=f"U{number:032x}", customer_id=customer.id or 0,
-                status_at=now, followed_at=now, created_at=now, display_name=name,
-                **{"status": FOLLOWING} | values,
+                status_at=now, created_at=now, display_name=name,
+                **defaults | values,
             )  # fmt: skip
             session.add(made)
             return made
 
         hana = friend(1, customers[0], "はな")
-        ken = friend(2, customers[1], "けん", followed_at=now.replace(year=now.year - 1))
+        ken = friend(2, customers[1], "けん", followed_at=now - timedelta(days=365))
         ken_again = friend(3, customers[1], "けん2", followed_at=now)
         yui = friend(4, customers[2], "ゆい", status=BLOCKED, blocked_at=now)
         await session.flush()

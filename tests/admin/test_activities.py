@@ -8,9 +8,10 @@ import httpx2
 import pytest
 
 from admin.outside_facts import KINDS_FROM_OUTSIDE
+from core.clock import AT_ONCE
 from core.db import table
 from core.runtime import Runtime
-from crm.activities import DUE_AT_ONCE, KINDS
+from crm.activities import KINDS
 from crm.models import Activity
 from tests.admin.conftest import Cast, paths, problem
 
@@ -36,7 +37,7 @@ async def test_a_fact_is_recorded_for_the_customer_and_due_for_reactions(
     assert (told["kind"], told["data"], told["source"]) == ("purchased", {"total": 3200}, "api:r-1")
     async with runtime.db.reading() as session:
         row = await session.get_one(Activity, told["id"])
-    assert row.react_at == DUE_AT_ONCE
+    assert row.react_at == AT_ONCE
     assert (await clerk.get("/activities")).json()["items"] == [told]
 
 

@@ -62,7 +62,8 @@ def png(width: int, height: int, *, padding: int = 0) -> bytes:
 @contextlib.asynccontextmanager
 async def running(app: Any) -> AsyncIterator[str]:
     """A real server on a free port of 127.0.0.1; gives its address."""
-    listener = socket.socket()
+    # asyncio switches Nagle's delays off only where the protocol is named.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]

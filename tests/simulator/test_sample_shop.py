@@ -3,6 +3,10 @@
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
 from simulator import sample_shop
 from simulator.app import close, create_app
 from simulator.sample_data import build
@@ -99,3 +103,24 @@ async def test_the_shop_hears_of_the_past_once() -> None:
     assert one["kind"] == "purchased"
     assert one["customer_id"].startswith("c-U")
     assert {"order_id", "total", "lines"} == one["data"].keys()
+
+
+@pytest.mark.parametrize("answer", [{"items": [{"user_id": "U1"}]}, {}, []])
+async def test_a_shop_that_answers_oddly_is_one_line_of_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    shop = FakeShop()
+    monkeypatch.setattr(sample_shop, "_PATIENCE_SECONDS", 1)
+    friends = Route("/api/v1/friends", lambda _: JSONResponse(answer))
+    shop.app.router.routes.insert(0, friends)
+    async with running(shop.app) as shop_url:
+        app = create_app(
+            Settings(channels=(CHANNEL,), shop_url=shop_url, shop_token="t", sample_shop=True)
+        )
+        sample_shop.move_in(app.state.platform)
+
+        await sample_shop.tell_past(app.state.platform, app.state.shop)
+        await close(app)
+
+    assert len(caplog.records) <= 1
+    assert shop.activities == {}

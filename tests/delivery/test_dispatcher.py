@@ -1,0 +1,594 @@
+"""Deliveries become calls, and each person gets each message once, whatever LINE and we break."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from core.db import table
+from core.errors import Conflict
+from core.line.client import Answer, LineClient, SendKind
+from core.runtime import Runtime
+from crm.models import BLOCKED, Friend
+from delivery import dispatcher, outbox
+from delivery.dispatcher import dispatch, release_claims
+from delivery.models import Delivery
+from tests.breaking import Statements, Stopped, dying_at_commit
+from tests.cast import Cast
+from tests.conftest import CHANNEL_TOKEN
+from tests.delivery.conftest import Post
+
+
+async def test_a_fresh_reply_token_serves_first_and_pushes_follow(post: Post, cast: Cast) -> None:
+    hana = await cast.hana()
+    await post.token_of(hana)
+
+    await post.queue(hana, "ようこそ")
+    await post.send()
+    await post.queue(hana, "またどうぞ")
+    await post.send()
+
+    assert cast.said_to(hana) == [("reply", "ようこそ"), ("push", "またどうぞ")]
+    assert (await post.counted()).popitem()[1] == 1  # a reply is free
+
+
+async def test_an_old_reply_token_is_not_tried(post: Post, cast: Cast) -> None:
+    hana = await cast.hana()
+    await post.token_of(hana)
+
+    await post.travel(timedelta(seconds=56))
+    await post.queue(hana)
+    await post.send()
+
+    assert [call.endpoint for call in await post.calls()] == ["push"]
+
+
+async def test_what_waits_for_one_person_goes_out_in_calls_of_five_in_order(
+    post: Post, cast: Cast
+) -> None:
+    ken = await cast.ken()
+    for words in (("一", "二"), ("三",), ("四", "五"), ("六", "七", "八"), ("九", "十", "十一")):
+        await post.queue(ken, *words)
+
+    await post.send()
+
+    calls = [[m["text"] for m in call.messages] for call in post.accepted]
+    assert calls == [
+        ["一", "二", "三", "四", "五"],
+        ["六", "七", "八"],  # three more would be six
+        ["九", "十", "十一"],
+    ]
+    assert (await post.counted()).popitem()[1] == 3  # LINE counts people, not messages
+
+
+async def test_what_is_not_due_yet_waits(post: Post, cast: Cast) -> None:
+    ken = await cast.ken()
+    later = await post.queue(ken, "あとで", due_in=timedelta(minutes=1))
+    now = await post.queue(ken, "いま")
+
+    await post.send()
+
+    assert await post.states(now, later) == ["sent", "waiting"]
+
+
+async def test_the_next_call_to_a_person_waits_until_the_one_before_is_settled(
+    post: Post, cast: Cast
+) -> None:
+    hana, ken = await cast.hana(), await cast.ken()
+    first = await post.queue(hana, "一")
+    post.faults({"kind": "cut_before", "times": 1})
+    await dispatch(post.runtime)
+
+    second, other = await post.queue(hana, "二"), await post.queue(ken, "別の人へ")
+    await dispatch(post.runtime)
+
+    assert await post.states(first, second, other) == ["sending", "waiting", "sent"]
+    await post.send()
+    assert cast.said_to(hana) == [("push", "一"), ("push", "二")]
+
+
+# Each of these ends with one message on the phone, under one key, and one push counted.
+@pytest.mark.parametrize(
+    ("fault", "seed"),
+    [
+        ("500", 1),  # the coin of this seed: not carried out
+        ("500", 4),  # carried out, then 500
+        ("cut_before", 1),
+        ("cut_after", 1),
+        ("502_html", 1),
+        ("429", 1),
+    ],
+)
+async def test_a_push_arrives_once_whatever_happens_to_the_first_attempts(
+    post: Post, cast: Cast, fault: str, seed: int
+) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken, "一度だけ")
+    post.faults({"kind": fault, "endpoint": "push", "times": 3}, seed=seed)
+
+    await post.send()
+
+    (call,) = await post.calls()
+    assert cast.said_to(ken) == [("push", "一度だけ")]
+    assert [taken.retry_key for taken in post.accepted] == [str(call.id)]
+    assert (await post.delivery(id_)).request_id == post.accepted[0].request_id
+    assert (await post.delivery(id_)).state == "sent"
+    assert (call.state, post.violations) == ("done", [])
+    assert (await post.counted()).popitem()[1] == 1
+
+
+def test_the_coins_of_the_seeds_fall_as_the_table_says(post: Post) -> None:
+    def carried_out(seed: int) -> bool:
+        post.faults({"kind": "500"}, seed=seed)
+        post.line.platform.faults.strike("push")
+        return post.line.platform.faults.heads()
+
+    assert [carried_out(1), carried_out(4)] == [False, True]
+
+
+@pytest.fixture
+async def impatient(post: Post) -> AsyncIterator[Runtime]:
+    """A runtime that waits for LINE a quarter of a second only."""
+    url = post.line.url
+    async with LineClient(url, url, total_seconds=0.25) as client:
+        yield replace(post.runtime, line=client)
+
+
+async def test_a_push_that_line_answers_too_late_arrives_once(
+    post: Post, cast: Cast, impatient: Runtime
+) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken, "遅れて届く")
+    post.faults({"kind": "slow", "times": 1, "delay_seconds": 0.4})
+
+    await dispatch(impatient)
+    after_timeout = (await post.calls())[0]
+    await asyncio.sleep(0.3)
+    await post.send()
+
+    assert (after_timeout.outcome, after_timeout.uncertain) == ("unknown", True)
+    assert cast.said_to(ken) == [("push", "遅れて届く")]
+    assert await post.states(id_) == ["sent"]
+
+
+async def test_nobody_at_lines_address_is_no_reason_to_doubt(post: Post, cast: Cast) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken)
+    async with LineClient("http://127.0.0.1:9", "http://127.0.0.1:9") as nowhere:
+        await dispatch(replace(post.runtime, line=nowhere))
+
+    (call,) = await post.calls()
+    await post.send()
+
+    assert (call.state, call.outcome, call.uncertain) == ("open", "not_sent", False)
+    assert await post.states(id_) == ["sent"]
+
+
+async def test_a_refused_token_keeps_messages_until_it_is_mended(post: Post, cast: Cast) -> None:
+    hana, ken = await cast.hana(), await cast.ken()
+    await post.token_of(hana)
+    ids = [await post.queue(hana, "返信"), await post.queue(ken, "お知らせ")]
+    await post.mend_token("a-token-that-LINE-does-not-know")
+    await dispatch(post.runtime)
+    while_broken = await post.states(*ids)
+
+    await post.mend_token(CHANNEL_TOKEN)
+    await post.lease_over()
+    await post.send()
+
+    assert while_broken == ["sending", "sending"]
+    assert cast.said_to(hana) == [("reply", "返信")]
+    assert cast.said_to(ken) == [("push", "お知らせ")]
+
+
+async def test_over_lines_monthly_limit_a_push_is_held_and_not_counted(
+    post: Post, cast: Cast
+) -> None:
+    id_ = await post.queue(await cast.ken())
+    post.faults({"kind": "quota", "times": 1})
+
+    await post.send()
+
+    row = await post.delivery(id_)
+    assert (row.state, row.reason, row.detail) == (
+        "held",
+        "quota",
+        "You have reached your monthly limit.",
+    )
+    assert (await post.counted()).popitem()[1] == 0
+
+
+async def test_what_line_finds_malformed_fails_with_its_words(post: Post, cast: Cast) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken)
+    async with post.runtime.db.transaction() as session:  # past our own check
+        d = table(Delivery)
+        await session.execute(update(d).values(messages=b'[{"type":"text","text":""}]'))
+
+    await post.send()
+
+    row = await post.delivery(id_)
+    assert (row.state, row.reason, row.attempts) == ("failed", "refused", 1)
+    assert "messages[0].text" in row.detail
+    assert (await post.counted()).popitem()[1] == 0
+
+
+async def test_one_bad_message_does_not_hold_up_other_people(post: Post, cast: Cast) -> None:
+    people = await cast.crowd(5)
+    ids = [await post.queue(friend, friend.display_name or "") for friend in people]
+    async with post.runtime.db.transaction() as session:
+        d = table(Delivery)
+        bad = update(d).where(d.c.id == ids[2])
+        await session.execute(bad.values(messages=b'[{"type":"text","text":""}]'))
+
+    await post.send()
+
+    assert await post.states(*ids) == ["sent", "sent", "failed", "sent", "sent"]
+
+
+# LINE refused the token for sure: a push follows. We do not know: staff decide.
+async def test_a_push_follows_a_reply_whose_token_had_expired(post: Post, cast: Cast) -> None:
+    hana = await cast.hana()
+    await post.token_of(hana)
+    post.line.platform.clock.advance(timedelta(minutes=2))  # LINE's clock is ahead of ours
+    id_ = await post.queue(hana, "こんにちは")
+
+    await post.send()
+
+    assert {call.endpoint for call in await post.calls()} == {"reply", "push"}
+    assert cast.said_to(hana) == [("push", "こんにちは")]
+    assert await post.states(id_) == ["sent"]
+
+
+async def test_a_push_follows_a_reply_whose_token_somebody_else_has_used(
+    post: Post, cast: Cast
+) -> None:
+    hana = await cast.hana()
+    token = await post.token_of(hana)
+    body = b'{"replyToken":"%s","messages":[{"type":"text","text":"LINE Manager"}]}'
+    send = post.runtime.line.send
+    await send(SendKind.reply, CHANNEL_TOKEN, body % token.encode(), retry_key=None)
+    await post.queue(hana, "こんにちは")
+
+    await post.send()
+
+    assert cast.said_to(hana) == [("reply", "LINE Manager"), ("push", "こんにちは")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "heard"),
+    [
+        ("cut_before", "sent", ["reply"]),  # the same token again
+        ("502_html", "sent", ["reply"]),
+        ("429", "sent", ["reply"]),
+        ("cut_after", "held", ["reply"]),  # the token is used up: perhaps by us, so no push
+    ],
+)
+async def test_an_answer_that_may_have_arrived_is_not_doubled(
+    post: Post, cast: Cast, fault: str, state: str, heard: list[str]
+) -> None:
+    hana = await cast.hana()
+    await post.token_of(hana)
+    id_ = await post.queue(hana)
+    post.faults({"kind": fault, "endpoint": "reply", "times": 1})
+
+    await post.send()
+
+    row = await post.delivery(id_)
+    assert row.state == state
+    assert row.reason == ("outcome_unknown" if state == "held" else None)
+    assert [via for via, _text in cast.said_to(hana)] == heard
+    assert post.violations == []
+
+
+async def test_who_has_blocked_us_gets_nothing(post: Post, cast: Cast) -> None:
+    id_ = await post.queue(await cast.yui())
+
+    await post.send()
+
+    row = await post.delivery(id_)
+    assert (row.state, row.reason) == ("suppressed", "blocked")
+    assert post.accepted == []
+    assert await post.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "counted"),
+    [
+        ("429", "suppressed", 0),  # surely not taken: not tried again
+        ("cut_before", "sent", 1),  # unknown: the same key tells, and LINE reaches nobody
+    ],
+)
+async def test_who_blocks_us_between_two_attempts_is_left_alone(
+    post: Post, cast: Cast, fault: str, state: str, counted: int
+) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken)
+    post.faults({"kind": fault, "times": 1})
+    await dispatch(post.runtime)
+
+    cast.block(ken)
+    async with post.runtime.db.transaction() as session:
+        await session.execute(update(table(Friend)).values(status=BLOCKED))
+    await post.lease_over()
+    await post.send()
+
+    assert await post.states(id_) == [state]
+    assert cast.said_to(ken) == []
+    assert [call.state for call in await post.calls()] == ["done"]
+    assert (await post.counted()).popitem()[1] == counted
+
+
+async def test_a_crash_between_forming_and_sending_loses_nothing(
+    post: Post, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hana, ken = await cast.hana(), await cast.ken()
+    await post.token_of(hana)
+    ids = [await post.queue(hana, "返信"), await post.queue(ken, "お知らせ")]
+    with monkeypatch.context() as broken:
+        broken.setattr(dispatcher, "_send_all", _stop)
+        with pytest.raises(Stopped):
+            await dispatch(post.runtime)
+    before = await post.calls()
+    await dispatch(post.runtime)
+    under_lease = list(post.accepted)
+
+    await release_claims(post.runtime)
+    await dispatch(post.runtime)
+
+    assert under_lease == []  # another process leaves it alone until the lease is over
+    assert {call.id for call in await post.calls()} == {call.id for call in before}
+    assert cast.said_to(hana) == [("reply", "返信")]
+    assert cast.said_to(ken) == [("push", "お知らせ")]
+    assert await post.states(*ids) == ["sent", "sent"]
+
+
+async def test_a_crash_between_sending_and_settling_doubles_nothing(post: Post, cast: Cast) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken, "一度だけ")
+    await _dispatch_and_die_at_commit(post, number=2)
+    before = (await post.calls(), await post.states(id_), len(post.accepted))
+
+    await release_claims(post.runtime)
+    await post.send()
+
+    ((call,), states, taken) = before
+    assert (call.state, call.uncertain, states, taken) == ("open", True, ["sending"], 1)
+    assert [one.id for one in await post.calls()] == [call.id]
+    assert cast.said_to(ken) == [("push", "一度だけ")]
+    assert (await post.delivery(id_)).request_id == post.accepted[0].request_id
+
+
+async def test_a_crash_while_forming_leaves_the_message_waiting(post: Post, cast: Cast) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken)
+    await _dispatch_and_die_at_commit(post, number=1)
+
+    assert (await post.states(id_), await post.calls(), post.accepted) == (["waiting"], [], [])
+    await post.send()
+    assert len(cast.said_to(ken)) == 1
+
+
+async def test_a_reply_whose_settling_was_lost_is_left_to_staff(post: Post, cast: Cast) -> None:
+    hana = await cast.hana()
+    await post.token_of(hana)
+    id_ = await post.queue(hana, "一度だけ")
+    await _dispatch_and_die_at_commit(post, number=2)
+
+    await release_claims(post.runtime)
+    await post.send()
+
+    row = await post.delivery(id_)
+    assert (row.state, row.reason) == ("held", "outcome_unknown")
+    assert cast.said_to(hana) == [("reply", "一度だけ")]
+
+
+async def test_a_worker_cancelled_in_mid_call_loses_nothing(post: Post, cast: Cast) -> None:
+    ken = await cast.ken()
+    await post.queue(ken, "一度だけ")
+    post.faults({"kind": "slow", "times": 1, "delay_seconds": 0.3})
+    worker = asyncio.create_task(dispatch(post.runtime))
+    await asyncio.sleep(0.15)
+    worker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+    await asyncio.sleep(0.35)
+
+    await release_claims(post.runtime)
+    await post.send()
+
+    assert cast.said_to(ken) == [("push", "一度だけ")]
+
+
+class SleepyLine:
+    """A LINE client whose process is paused between LINE's first answer and its return."""
+
+    def __init__(self, client: LineClient) -> None:
+        self._client = client
+        self.asleep, self.awake = asyncio.Event(), asyncio.Event()
+
+    async def send(
+        self, kind: SendKind, token: str, body: bytes, *, retry_key: UUID | None
+    ) -> Answer:
+        answer = await self._client.send(kind, token, body, retry_key=retry_key)
+        self.asleep.set()
+        await self.awake.wait()
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "meanwhile"),
+    [
+        ("push", "cut_before", "sent"),  # it does not know, and another worker succeeded
+        ("push", "500", "sent"),
+        ("reply", None, "held"),  # it knows, and another worker found the token used up
+    ],
+)
+async def test_a_worker_that_wakes_up_late_undoes_nothing_and_adds_what_it_knows(
+    post: Post, cast: Cast, endpoint: str, fault: str | None, meanwhile: str
+) -> None:
+    ken = await cast.ken()
+    if endpoint == "reply":
+        await post.token_of(ken)
+    id_ = await post.queue(ken, "一度だけ")
+    post.faults(*([{"kind": fault, "times": 1}] if fault else []))
+    line: Any = SleepyLine(post.runtime.line)
+    sleeper = asyncio.create_task(dispatch(replace(post.runtime, line=line)))
+    await line.asleep.wait()
+    await post.lease_over()
+    await post.send()
+    by_another = await post.states(id_)
+
+    line.awake.set()
+    await sleeper
+
+    (call,) = await post.calls()
+    assert by_another == [meanwhile]
+    assert (await post.states(id_), call.state) == (["sent"], "done")
+    assert cast.said_to(ken) == [(endpoint, "一度だけ")]
+
+
+async def test_two_workers_at_once_send_nothing_twice(post: Post, cast: Cast) -> None:
+    people = await cast.crowd(60)
+    for friend in people:
+        await post.queue(friend, "一")
+        await post.queue(friend, "二")
+
+    for _ in range(5):
+        await asyncio.gather(*(dispatch(post.runtime) for _ in range(4)))
+
+    assert {tuple(cast.said_to(friend)) for friend in people} == {(("push", "一"), ("push", "二"))}
+    assert len(post.accepted) == 60
+    assert post.violations == []
+
+
+async def test_no_message_overtakes_one_that_another_worker_touches(post: Post, cast: Cast) -> None:
+    """PostgreSQL would skip a locked delivery and send the next one first."""
+    if post.runtime.db.is_sqlite:
+        return  # one writer at a time: nothing to skip
+    ken = await cast.ken()
+    first = await post.queue(ken, "一")
+    await post.queue(ken, "二")
+
+    async with post.runtime.db.transaction() as session:
+        d = table(Delivery)
+        await session.execute(select(d.c.id).where(d.c.id == first).with_for_update())
+        worker = asyncio.create_task(dispatch(post.runtime))
+        await asyncio.sleep(0.2)
+    await worker
+    await post.send()
+
+    assert [words for _via, words in cast.said_to(ken)] == ["一", "二"]
+
+
+@pytest.mark.parametrize("hours", [23.5, 25, 24 * 7])
+async def test_a_server_that_was_down_past_the_keys_lifetime_sends_nothing_blindly(
+    post: Post, cast: Cast, hours: float
+) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken, "一度だけ")
+    await _dispatch_and_die_at_commit(post, number=2)
+
+    await post.travel(timedelta(hours=hours))
+    await release_claims(post.runtime)
+    await post.send()
+
+    row = await post.delivery(id_)
+    assert (row.state, row.reason) == ("held", "outcome_unknown")
+    assert cast.said_to(ken) == [("push", "一度だけ")]
+    assert post.violations == []
+
+
+async def test_what_stays_unknown_for_23_hours_is_held_and_never_sent_by_itself(
+    post: Post, cast: Cast
+) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken)
+    post.faults({"kind": "cut_before", "endpoint": "push"})
+    await dispatch(post.runtime)
+    await post.travel(timedelta(hours=22))
+    await post.lease_over()
+    await dispatch(post.runtime)
+    within = await post.states(id_)
+
+    await post.travel(timedelta(hours=2))
+    await post.lease_over()
+    await dispatch(post.runtime)
+    post.faults()
+    await post.travel(timedelta(days=30))
+    await post.send()
+
+    row = await post.delivery(id_)
+    assert (within, row.state, row.reason) == (["sending"], "held", "outcome_unknown")
+    assert cast.said_to(ken) == []
+
+
+async def test_staff_may_send_it_anew_under_a_new_key(post: Post, cast: Cast) -> None:
+    ken = await cast.ken()
+    id_ = await post.queue(ken, "もう一度")
+    post.faults({"kind": "cut_before", "endpoint": "push"})
+    await dispatch(post.runtime)
+    await post.travel(timedelta(hours=24))
+    await post.lease_over()
+    await dispatch(post.runtime)
+    post.faults()
+    async with post.runtime.db.transaction() as session:
+        await outbox.retry(session, id_, now=await post.now())
+
+    await post.send()
+
+    second = (await post.delivery(id_)).dispatch_id
+    assert len(await post.calls()) == 2
+    assert [taken.retry_key for taken in post.accepted] == [str(second)]
+    assert cast.said_to(ken) == [("push", "もう一度")]
+    with pytest.raises(Conflict):
+        async with post.runtime.db.transaction() as session:
+            await outbox.retry(session, id_, now=await post.now())
+
+
+async def test_a_call_there_was_no_time_for_counts_as_not_made(
+    post: Post, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hana = await cast.hana()
+    await post.token_of(hana)
+    id_ = await post.queue(hana, "返信")
+    with monkeypatch.context() as slow:
+        slow.setattr(dispatcher, "CALL_TAKES", dispatcher.LEASE)
+        await dispatch(post.runtime)
+    (call,) = await post.calls()
+
+    await post.travel(timedelta(minutes=5))
+    await post.lease_over()
+    await post.send()
+
+    assert (call.state, call.uncertain) == ("open", False)
+    assert cast.said_to(hana) == [("push", "返信")]  # the token is old, and nothing had gone out
+    assert await post.states(id_) == ["sent"]
+
+
+async def test_a_batch_takes_a_bounded_number_of_statements(post: Post, cast: Cast) -> None:
+    few, many = await cast.crowd(3), await cast.befriend(*(f"客{n}" for n in range(80)))
+
+    async def statements(people: list[Friend]) -> int:
+        for friend in people:
+            await post.queue(friend)
+        with Statements(post.runtime) as counted:
+            await dispatch(post.runtime)
+        return counted.number
+
+    assert await statements(few) >= await statements(many)
+
+
+async def _stop(*_: object) -> list[Any]:
+    raise Stopped
+
+
+async def _dispatch_and_die_at_commit(post: Post, *, number: int) -> None:
+    """Send, and die just before the commit of this number: 1 forms the calls, 2 settles them."""
+    with dying_at_commit(post.runtime, number), pytest.raises(Stopped):
+        await dispatch(post.runtime)
