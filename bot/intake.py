@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 
 from bot.models import RECEIVED, WebhookEvent
 from core import bulk, logs, metrics
@@ -32,7 +32,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Row = dict[str, Any]
 
 MAX_BODY = 1_048_576
-USER_ID = re.compile(r"^U[0-9a-f]{32}$")
+USER_ID = re.compile(r"U[0-9a-f]{32}")
 CONNECTIVITY_TOKENS = frozenset({"0" * 32, "f" * 32})  # LINE's console once sent such test events
 LATEST_TIMESTAMP = 4_102_444_800_000  # the year 2100, in milliseconds
 
@@ -49,12 +49,11 @@ class Intake:
         """Answer one request: 200, 400, 401, 404, 405, 413 or 503."""
         try:
             status, text = await self._take(scope, receive)
-        except (OperationalError, InterfaceError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.error("intake.not_stored", error=type(error).__name__)  # noqa: TRY400 - no details
             status, text = 503, "not stored, send it again"
-        except SQLAlchemyError as error:
-            log.error("intake.not_storable", error=type(error).__name__)  # noqa: TRY400 - no details
-            status, text = 400, "holds values that cannot be stored"
+            if _is_about_values(error):
+                status, text = 400, "holds values that cannot be stored"
         metrics.WEBHOOKS.labels(str(status)).inc()
         body = orjson.dumps({"message": text} if text else {})
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -81,7 +80,10 @@ class Intake:
             return 400, "not a webhook body"
         if events:
             received_at = await self._runtime.clock.now()
-            rows = [row for e in events if (row := to_row(e, channel, received_at)) is not None]
+            try:
+                rows = [row for e in events if (row := to_row(e, channel, received_at)) is not None]
+            except RecursionError:
+                return 400, "nested too deeply"
             await self._group.store(rows)
         return 200, ""
 
@@ -151,8 +153,13 @@ class GroupCommit:
 
 
 def _is_about_values(error: Exception) -> bool:
-    database_is_gone = isinstance(error, (OperationalError, InterfaceError))
-    return isinstance(error, SQLAlchemyError) and not database_is_gone
+    """Whether the rows themselves cannot be stored, so that sending them again is no use."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, StatementError)  # a value that cannot even be written as JSON
+    # asyncpg's errors all come as one class; their SQLSTATE tells data (22), constraints (23) and
+    # limits (54) from a server that is full, stops or is gone.
+    state = getattr(error.orig, "sqlstate", None)
+    return state[:2] in {"22", "23", "54"} if state else isinstance(error, DataError)
 
 
 def _resolve(waiting: _Waiting, error: Exception | None = None) -> None:
@@ -183,13 +190,14 @@ def to_row(event: dict[str, Any], channel: OpenChannel, received_at: datetime) -
 
     Nothing is demanded of an event: what LINE adds tomorrow is stored today.
     """
-    if event.get("replyToken") in CONNECTIVITY_TOKENS:
+    token, kind = event.get("replyToken"), event.get("type")
+    if isinstance(token, str) and token in CONNECTIVITY_TOKENS:
         return None
     return {
         "webhook_event_id": _event_id(event),
         "channel_id": channel.id,
         "lane": lane_of(event, channel.id),
-        "type": str(event.get("type", "unknown"))[:40],
+        "type": kind[:40] if isinstance(kind, str) else "unknown",
         "timestamp": _timestamp(event, received_at),
         "payload": event,
         "received_at": received_at,
@@ -217,7 +225,7 @@ def user_id_of(event: dict[str, Any]) -> str | None:
     if not isinstance(source, dict) or source.get("type") != "user":
         return None
     user_id = source.get("userId")
-    return user_id if isinstance(user_id, str) and USER_ID.match(user_id) else None
+    return user_id if isinstance(user_id, str) and USER_ID.fullmatch(user_id) else None
 
 
 def _event_id(event: dict[str, Any]) -> str:

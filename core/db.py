@@ -1,9 +1,11 @@
 """The database: sessions, transactions and column types for SQLite (WAL) and PostgreSQL."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -92,6 +94,8 @@ class Database:
     def __init__(self, settings: Settings, *, pool_size: int = 10) -> None:
         self.url = settings.database_url
         self.is_sqlite = settings.is_sqlite
+        if settings.sqlite_path is not None:
+            _create_privately(settings.sqlite_path)
         if self.is_sqlite:
             self.engine = _sqlite_engine(self.url, read_only=False)
             self._read_engine = _sqlite_engine(self.url, read_only=True)
@@ -142,11 +146,17 @@ class Database:
             await self._read_engine.dispose()
 
 
+def _create_privately(path: Path) -> None:
+    """Make the file for its owner alone, as it will hold personal data; SQLite goes by umask."""
+    with suppress(OSError):  # what stands in the way is said when the file is opened
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def _dumps(value: Any) -> str:  # noqa: ANN401
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # nested deeper than orjson goes
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:

@@ -183,10 +183,11 @@ class WakeUps:
                     await self._stack.enter_async_context(self.docket)
                     self._open = True
                 await self._take_wake_ups()
-                return
             except (RedisError, OSError) as error:
                 log.warning("queue.unavailable", error=type(error).__name__)
                 await asyncio.sleep(FAILURE_PAUSE_SECONDS)
+            else:
+                return
 
     async def _take_wake_ups(self) -> None:
         worker = Worker(

@@ -41,7 +41,9 @@ def _compare(how: str, word: str, folded: str) -> bool:
 
 def _search(pattern: str, folded: str) -> bool:
     try:
-        found = regex.search(fold_pattern(pattern), folded, flags=regex.IGNORECASE, timeout=REGEX_SECONDS)
+        found = regex.search(
+            fold_pattern(pattern), folded, flags=regex.IGNORECASE, timeout=REGEX_SECONDS
+        )
     except TimeoutError:  # a pattern that explodes on this text answers nobody
         return False
     return found is not None

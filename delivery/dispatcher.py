@@ -4,7 +4,7 @@ Three stages, each a transaction of its own, and the calls between the last two:
 
     form    deliveries that are due → dispatches (reply where a fresh token serves, push otherwise)
     claim   dispatches whose retry is due (a crash, a rate limit, a network fault)
-    settle  what LINE answered → the state of dispatch and deliveries
+    settle  what LINE answered → the state of dispatch and deliveries, several times a second
 
 The dispatch's id is the `X-Line-Retry-Key`: LINE takes the same key once within 24 hours and
 answers 409 to a repetition (https://developers.line.biz/en/docs/messaging-api/retrying-api-request/).
@@ -21,9 +21,10 @@ from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import exists, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import bulk, metrics
+from core import bulk, logs, metrics
 from core.db import table
 from core.line.client import Answer, SendKind
 from core.pace import CHUNK
@@ -45,8 +46,11 @@ from delivery.models import (
 )
 from delivery.outcomes import NOT_BEGUN, Settled, past_retrying, settle_one
 
+log = logs.get(__name__)
+
 BATCH = 500
 IN_FLIGHT = 48
+SETTLE_SECONDS = 0.1
 MAX_MESSAGES = 5
 LEASE = timedelta(seconds=25)
 CALL_TAKES = timedelta(seconds=12)  # a call begun later than this before the lease's end is left
@@ -78,10 +82,7 @@ async def dispatch(runtime: Runtime) -> int:
             moved += others
     if not calls:
         return moved
-    settled = await _send_all(runtime, calls, now, wall + LEASE - CALL_TAKES)
-    async with runtime.db.transaction() as session:
-        await _settle(session, settled, now=now)
-    return moved + len(settled)
+    return moved + await _send_and_settle(runtime, calls, now, wall + LEASE - CALL_TAKES)
 
 
 async def release_claims(runtime: Runtime) -> None:
@@ -307,11 +308,50 @@ async def _end(
     metrics.DELIVERIES.labels(state).inc(len(ids))
 
 
-async def _send_all(
+async def _send_and_settle(
     runtime: Runtime, calls: Sequence[Call], now: datetime, begin_until: datetime
-) -> list[Settled]:
+) -> int:
+    """Make the calls and write their answers down as they come; returns how many were settled.
+
+    One slow call must not keep the answers of all others unwritten: a crash would forget them.
+    """
+    answered: list[Settled] = []
+    sending = asyncio.create_task(_send_all(runtime, calls, now, begin_until, answered))
+    settled = 0
+    try:
+        while not sending.done():
+            await asyncio.wait({sending}, timeout=SETTLE_SECONDS)
+            try:
+                settled += await _write_down(runtime, answered)
+            except DBAPIError as error:
+                if sending.done():
+                    raise
+                log.warning("dispatch.not_settled_yet", error=type(error.orig).__name__)
+        await sending
+    finally:
+        sending.cancel()
+    return settled
+
+
+async def _write_down(runtime: Runtime, answered: list[Settled]) -> int:
+    """Settle what is answered so far and take it off the list, once that is committed."""
+    settled = answered.copy()
+    if settled:
+        now = await runtime.clock.now()
+        async with runtime.db.transaction() as session:
+            await _settle(session, settled, now=now)
+        del answered[: len(settled)]
+    return len(settled)
+
+
+async def _send_all(
+    runtime: Runtime,
+    calls: Sequence[Call],
+    now: datetime,
+    begin_until: datetime,
+    answered: list[Settled],
+) -> None:
     known = await channels.of(runtime).by_ids({call.channel_id for call in calls})
-    settled: list[Settled] = []
     queue = iter(_paced(calls))
 
     async def sender() -> None:
@@ -322,12 +362,11 @@ async def _send_all(
                 answer = NOT_BEGUN  # the lease runs out: whoever claims it next sends it
             else:
                 answer = await _send(runtime, call, known.get(call.channel_id))
-            settled.append(settle_one(call, answer, now=now, wall=runtime.clock.wall()))
+            answered.append(settle_one(call, answer, now=now, wall=runtime.clock.wall()))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(IN_FLIGHT, len(calls))):
             group.create_task(sender())
-    return settled
 
 
 def _paced(calls: Sequence[Call]) -> Iterable[tuple[int, Call]]:

@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     FiniteFloat,
     StringConstraints,
+    WithJsonSchema,
     field_serializer,
     field_validator,
     model_validator,
@@ -49,10 +50,10 @@ class Condition(Part):
 
     eq: Any = None
     ne: Any = None
-    gt: FiniteFloat | None = None
-    gte: FiniteFloat | None = None
-    lt: FiniteFloat | None = None
-    lte: FiniteFloat | None = None
+    gt: int | FiniteFloat | None = None
+    gte: int | FiniteFloat | None = None
+    lt: int | FiniteFloat | None = None
+    lte: int | FiniteFloat | None = None
     in_: list[Any] | None = Field(None, alias="in")
     contains: str | None = None
     exists: bool | None = None
@@ -133,7 +134,11 @@ def _once(value: Any) -> Any:  # noqa: ANN401
 class Entry(Part):
     """How often one customer may enter."""
 
-    once: Annotated[str, BeforeValidator(_once)] = "ever"
+    once: Annotated[
+        str,
+        BeforeValidator(_once),
+        WithJsonSchema({"type": "string", "pattern": "^(ever|always|per [1-9][0-9]{0,3}d)$"}),
+    ] = "ever"
 
     def period(self) -> timedelta | None:
         """How long after entering a customer may not enter again; None for no limit."""
@@ -177,7 +182,11 @@ class Wait(Part):
     days: int = Field(0, ge=0, le=MAX_WAIT_DAYS)
     hours: int = Field(0, ge=0, le=24 * MAX_WAIT_DAYS)
     minutes: int = Field(0, ge=0, le=24 * 60 * MAX_WAIT_DAYS)
-    at: Annotated[time | None, BeforeValidator(_clock_time)] = None
+    at: Annotated[
+        time | None,
+        BeforeValidator(_clock_time),
+        WithJsonSchema({"type": "string", "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"}),
+    ] = None
 
     @field_serializer("at")
     def _written(self, at: time | None) -> str | None:

@@ -146,8 +146,8 @@ def _kind(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     """A schema in a word or two."""
     schema = _target(schema, schemas)
     if "anyOf" in schema:
-        kinds = [_kind(inner, schemas) for inner in schema["anyOf"]]
-        return " | ".join(dict.fromkeys(kinds))
+        kinds = dict.fromkeys(_kind(inner, schemas) for inner in schema["anyOf"])
+        return " | ".join(kind for kind in kinds if kind != "null")
     if "enum" in schema:
         return " | ".join(str(value) for value in schema["enum"])
     if schema.get("type") == "array":

@@ -87,39 +87,35 @@ async def test_without_a_friend_who_follows_it_goes_to_none(
         assert (await clerk.post("/activities", json=body)).json()["friend_id"] is None
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS - KINDS_FROM_OUTSIDE))
 async def test_what_is_ours_to_record_is_not_taken_from_outside(
-    clerk: httpx2.AsyncClient, cast: Cast, now: datetime, kind: str
+    clerk: httpx2.AsyncClient, cast: Cast, now: datetime
 ) -> None:
-    assert paths(await clerk.post("/activities", json=fact(cast, now, kind=kind))) == ["kind"]
+    for kind in sorted(KINDS - KINDS_FROM_OUTSIDE):
+        assert paths(await clerk.post("/activities", json=fact(cast, now, kind=kind))) == ["kind"]
 
 
-@pytest.mark.parametrize(
-    ("values", "where"),
-    [
-        ({"customer_id": None}, ["customer_id"]),
-        ({"member_number": "M-1"}, ["customer_id"]),
-        ({"customer_id": None, "member_number": "M-1"}, ["member_number"]),
-        ({"customer_id": 4711}, ["customer_id"]),
-        ({"customer_id": 2**63 - 1}, ["customer_id"]),
-        ({"customer_id": 2**63 - 2**10}, ["customer_id"]),
-        ({"occurred_at": "2026-01-01T00:00:00"}, ["occurred_at"]),
-        ({"occurred_at": 0}, ["occurred_at"]),
-        ({"data": []}, ["data"]),
-        ({"data": {"x": "y" * 16_384}}, ["data"]),
-        ({"idempotency_key": ""}, ["idempotency_key"]),
-        ({"idempotency_key": "x" * 201}, ["idempotency_key"]),
-    ],
-)
+WRONG: list[tuple[dict[str, Any], list[str]]] = [
+    ({"customer_id": None}, ["customer_id"]),
+    ({"member_number": "M-1"}, ["customer_id"]),
+    ({"customer_id": None, "member_number": "M-1"}, ["member_number"]),
+    ({"customer_id": 4711}, ["customer_id"]),
+    ({"customer_id": 2**63 - 1}, ["customer_id"]),
+    ({"customer_id": 2**63 - 2**10}, ["customer_id"]),
+    ({"occurred_at": "2026-01-01T00:00:00"}, ["occurred_at"]),
+    ({"occurred_at": 0}, ["occurred_at"]),
+    ({"data": []}, ["data"]),
+    ({"data": {"x": "y" * 16_384}}, ["data"]),
+    ({"idempotency_key": ""}, ["idempotency_key"]),
+    ({"idempotency_key": "x" * 201}, ["idempotency_key"]),
+]
+
+
 async def test_what_is_wrong_with_a_fact_is_told(
-    clerk: httpx2.AsyncClient,
-    cast: Cast,
-    now: datetime,
-    values: dict[str, Any],
-    where: list[str],
+    clerk: httpx2.AsyncClient, cast: Cast, now: datetime
 ) -> None:
-    assert paths(await clerk.post("/activities", json=fact(cast, now, **values))) == where
-    assert (await clerk.get("/activities")).json()["items"] == []
+    for values, where in WRONG:
+        assert paths(await clerk.post("/activities", json=fact(cast, now, **values))) == where
+        assert (await clerk.get("/activities")).json()["items"] == []
 
 
 async def test_a_clock_may_run_five_minutes_ahead_and_no_more(

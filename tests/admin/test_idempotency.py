@@ -106,8 +106,11 @@ async def test_a_replay_tells_the_version_again(marketer: httpx2.AsyncClient) ->
     assert again.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "é"])
-async def test_a_key_that_is_none_is_refused(owner: httpx2.AsyncClient, key: str) -> None:
-    headers = [*owner.headers.raw, (b"Idempotency-Key", key.encode("latin-1"))]
-    response = await owner.post("/tokens", json={"name": "a", "role": "clerk"}, headers=headers)
-    assert paths(response) == ["Idempotency-Key"]
+NO_KEYS: list[str] = ["", "x" * 256, "tab\there", "é"]
+
+
+async def test_a_key_that_is_none_is_refused(owner: httpx2.AsyncClient) -> None:
+    for key in NO_KEYS:
+        headers = [*owner.headers.raw, (b"Idempotency-Key", key.encode("latin-1"))]
+        response = await owner.post("/tokens", json={"name": "a", "role": "clerk"}, headers=headers)
+        assert paths(response) == ["Idempotency-Key"]

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
-import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import event
 
@@ -44,14 +43,14 @@ async def add_friends(runtime: Runtime, count: int, now: datetime, start: int = 
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 5, 200])
 async def test_pages_hold_everything_once_the_newest_first(
-    viewer: httpx2.AsyncClient, cast: Cast, limit: int
+    viewer: httpx2.AsyncClient, cast: Cast
 ) -> None:
-    items = await everything(viewer, "/friends", limit=limit)
-    assert [i["id"] for i in items] == [
-        f.id for f in (cast.yui, cast.ken_again, cast.ken, cast.hana)
-    ]
+    for limit in [1, 2, 3, 5, 200]:
+        items = await everything(viewer, "/friends", limit=limit)
+        assert [i["id"] for i in items] == [
+            f.id for f in (cast.yui, cast.ken_again, cast.ken, cast.hana)
+        ]
 
 
 async def test_what_is_added_meanwhile_neither_repeats_nor_hides_anything(
@@ -88,23 +87,23 @@ async def test_a_page_is_one_query(
     assert len([s for s in statements if "friend" in s]) == 1
 
 
-@pytest.mark.parametrize(
-    ("params", "names"),
-    [
-        ({"status": "blocked"}, ["ゆい"]),
-        ({"q": "けん"}, ["けん2", "けん"]),
-        ({"q": "%"}, []),
-        ({"q": "_"}, []),
-        ({"user_id": f"U{1:032x}"}, ["はな"]),
-        ({"channel_id": "1234567890", "status": "following"}, ["けん2", "けん", "はな"]),
-        ({"channel_id": "999"}, []),
-    ],
-)
+SEARCHES: list[tuple[dict[str, str], list[str]]] = [
+    ({"status": "blocked"}, ["ゆい"]),
+    ({"q": "けん"}, ["けん2", "けん"]),
+    ({"q": "%"}, []),
+    ({"q": "_"}, []),
+    ({"user_id": f"U{1:032x}"}, ["はな"]),
+    ({"channel_id": "1234567890", "status": "following"}, ["けん2", "けん", "はな"]),
+    ({"channel_id": "999"}, []),
+]
+
+
 async def test_friends_are_found_by_what_is_known_of_them(
-    viewer: httpx2.AsyncClient, cast: Cast, params: dict[str, str], names: list[str]
+    viewer: httpx2.AsyncClient, cast: Cast
 ) -> None:
-    found = (await viewer.get("/friends", params=params)).json()["items"]
-    assert [f["display_name"] for f in found] == names
+    for params, names in SEARCHES:
+        found = (await viewer.get("/friends", params=params)).json()["items"]
+        assert [f["display_name"] for f in found] == names
 
 
 async def test_a_friend_is_told_as_the_contract_says(

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
-import pytest
 
 from admin.api import create_api
 from core.db import table
@@ -90,23 +89,21 @@ async def test_only_what_is_given_changes(owner: httpx2.AsyncClient, runtime: Ru
     assert runtime.seal.decrypt(row.sealed_secret) == "s3cret-of-two"
 
 
-@pytest.mark.parametrize(
-    ("values", "where"),
-    [
-        ({"channel_id": "abc"}, "channel_id"),
-        ({"channel_id": "１２３"}, "channel_id"),
-        ({"channel_id": "1" * 33}, "channel_id"),
-        ({"channel_id": "1\n"}, "channel_id"),
-        ({"secret": ""}, "secret"),
-        ({"name": ""}, "name"),
-    ],
-)
-async def test_what_is_wrong_with_a_channel_is_told(
-    owner: httpx2.AsyncClient, values: dict[str, str], where: str
-) -> None:
-    response = await owner.post("/channels", json=NEW | values)
-    assert paths(response) == [where]
-    assert "s3cret" not in response.text
+WRONG_CHANNELS: list[tuple[dict[str, str], str]] = [
+    ({"channel_id": "abc"}, "channel_id"),
+    ({"channel_id": "１２３"}, "channel_id"),
+    ({"channel_id": "1" * 33}, "channel_id"),
+    ({"channel_id": "1\n"}, "channel_id"),
+    ({"secret": ""}, "secret"),
+    ({"name": ""}, "name"),
+]
+
+
+async def test_what_is_wrong_with_a_channel_is_told(owner: httpx2.AsyncClient) -> None:
+    for values, where in WRONG_CHANNELS:
+        response = await owner.post("/channels", json=NEW | values)
+        assert paths(response) == [where]
+        assert "s3cret" not in response.text
 
 
 async def test_a_text_rule_is_saved_with_what_it_overlaps(
@@ -139,20 +136,18 @@ async def test_a_text_rule_keeps_versions(marketer: httpx2.AsyncClient) -> None:
     problem(await marketer.get("/text-rules/hours"), 404)
 
 
-@pytest.mark.parametrize(
-    ("values", "where"),
-    [
-        ({"words": []}, "words"),
-        ({"match": "fuzzy"}, "match"),
-        ({"match": "regex", "words": ["("]}, "words[0]"),
-        ({"say": "{{ nobody }}"}, "messages[0].text"),
-        ({"priority": 1001}, "priority"),
-    ],
-)
-async def test_what_is_wrong_with_a_text_rule_is_told(
-    marketer: httpx2.AsyncClient, values: dict[str, Any], where: str
-) -> None:
-    assert paths(await marketer.put("/text-rules/hours", json=RULE | values)) == [where]
+WRONG_RULES: list[tuple[dict[str, Any], str]] = [
+    ({"words": []}, "words"),
+    ({"match": "fuzzy"}, "match"),
+    ({"match": "regex", "words": ["("]}, "words[0]"),
+    ({"say": "{{ nobody }}"}, "messages[0].text"),
+    ({"priority": 1001}, "priority"),
+]
+
+
+async def test_what_is_wrong_with_a_text_rule_is_told(marketer: httpx2.AsyncClient) -> None:
+    for values, where in WRONG_RULES:
+        assert paths(await marketer.put("/text-rules/hours", json=RULE | values)) == [where]
 
 
 async def test_the_clock_tells_the_time(viewer: httpx2.AsyncClient, now: datetime) -> None:

@@ -76,7 +76,7 @@ FIELDS: list[dict[str, Any]] = [
     {"call": [LONG_TOKEN, (OUR_TOKEN,)]},
     {"error": ValueError(f"refused {LONG_TOKEN}")},
     {"holder": Holder(OUR_TOKEN)},
-    {"error": f"invalid input for query argument $3: ['hunter2'] (a str is required)"},
+    {"error": "invalid input for query argument $3: ['hunter2'] (a str is required)"},
     {"error": "duplicate key\nDETAIL:  Key (email)=(hunter2@example.com) already exists."},
     {"error": "row\nDETAIL:  Failing row contains (1, hunter2, null)."},
 ]  # fmt: skip
@@ -103,9 +103,13 @@ def test_user_ids_are_cut_short(fields: dict[str, Any], written: Callable[[], st
     assert "0123456789abcdef" not in written()
 
 
+def raise_inside() -> NoReturn:
+    raise ValueError(f"inner {LONG_TOKEN} {USER_ID}")
+
+
 def raise_deeply() -> NoReturn:
     try:
-        raise ValueError(f"inner {LONG_TOKEN} {USER_ID}")
+        raise_inside()
     except ValueError as error:
         raise RuntimeError(f"outer Bearer hunter2 {OUR_TOKEN}") from error
 
