@@ -19,6 +19,7 @@ import uvloop
 from sqlalchemy import func, select
 
 from bench.outbox import ready_messages, user_id, wait_in_outbox
+from core import logs
 from core.db import table
 from core.jobs import BeltRunner
 from core.pace import Pace
@@ -76,7 +77,9 @@ async def _timed(work: Callable[[], Awaitable[int]]) -> Sent:
 
 async def ours(plan: Plan) -> Sent:
     """The dispatch belt as a worker runs it, over deliveries that wait in the outbox."""
-    async with running(load(_env_file=None)) as made:
+    settings = load(_env_file=None)
+    logs.set_up(settings)
+    async with running(settings) as made:
         runtime = replace(made, pace=NoPace(""))
         runner = BeltRunner(runtime, [DISPATCH])
 

@@ -1,5 +1,6 @@
 """Channels: LINE official accounts, their secrets sealed in the database, opened in memory."""
 
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ log = logs.get(__name__)
 
 CACHE_SECONDS = 5.0
 MAX_UNKNOWN = 1_000
+LINE_ID = re.compile("[0-9]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Channels:
         known = self._by_line_id.get(channel_id)
         if known is not None and known[0] > time.monotonic():
             return known[1]
+        if not LINE_ID.fullmatch(channel_id):  # whatever strangers put there never gets further
+            return None
         found = await self._read(table(Channel).c.channel_id == channel_id)
         self._remember(channel_id, found[0] if found else None)
         return found[0] if found else None

@@ -35,7 +35,10 @@ PLACEHOLDERS: Mapping[str, Mapping[str, str]] = {
     "shop": {"name": "みなと珈琲"},
 }
 # LINE's app takes names of up to 20 characters, and tells no name of who does not agree to it.
-UNUSUAL_NAMES = (("a friend with a long name", "あ" * 20), ("a friend without a name", None))
+UNUSUAL_NAMES = (
+    ("for a friend with a long name", "名前が長い友だちの場合", "あ" * 20),
+    ("for a friend without a name", "名前が分からない友だちの場合", None),
+)
 MARKS = ("{{", "{%", "{#")
 ALLOWED_NODES = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Const,
@@ -154,10 +157,13 @@ def _is_template(text: str) -> bool:
 def _check_filled(messages: Messages, *, allow_http: bool) -> list[Fault]:
     """What LINE would say to the messages: for the sample, then for who has a long name or none."""
     faults = _check_for(messages, PLACEHOLDERS, thorough=True, allow_http=allow_http)
-    for whom, name in () if faults else UNUSUAL_NAMES:
+    for whom, whom_ja, name in () if faults else UNUSUAL_NAMES:
         values = values_for(display_name=name, shop_name=PLACEHOLDERS["shop"]["name"])
         found = _check_for(messages, values, thorough=False, allow_http=allow_http)
-        faults += [replace(f, message=f"{f.message} (for {whom})") for f in found]
+        faults += [
+            replace(f, message=f"{f.message} ({whom})", message_ja=f"{f.message_ja}（{whom_ja}）")
+            for f in found
+        ]
     return faults
 
 

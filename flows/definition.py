@@ -13,6 +13,7 @@ steps:
 import re
 from datetime import datetime, time, timedelta
 from difflib import get_close_matches
+from math import isfinite
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    FiniteFloat,
     StringConstraints,
     WithJsonSchema,
     field_serializer,
@@ -45,15 +45,27 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _number(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        msg = "must be a number"
+        raise ValueError(msg)
+    return value
+
+
+Number = Annotated[
+    int | float, BeforeValidator(_number)
+]  # kept as it was written: 3000, not 3000.0
+
+
 class Condition(Part):
     """What one field of the activity's data must be."""
 
     eq: Any = None
     ne: Any = None
-    gt: int | FiniteFloat | None = None
-    gte: int | FiniteFloat | None = None
-    lt: int | FiniteFloat | None = None
-    lte: int | FiniteFloat | None = None
+    gt: Number | None = None
+    gte: Number | None = None
+    lt: Number | None = None
+    lte: Number | None = None
     in_: list[Any] | None = Field(None, alias="in")
     contains: str | None = None
     exists: bool | None = None

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import func, select, text
@@ -18,9 +19,9 @@ from core import logs, metrics
 from core.db import table
 from core.runtime import Runtime
 from crm import channels
-from crm.models import Channel, Friend
+from crm.models import BLOCKED, FOLLOWING, Channel, Friend
 from flows.models import PUBLISHED, Flow
-from server import migrations
+from server import inbox_api, migrations
 from server.travel import Traveller
 from server.worker import BELTS
 
@@ -39,7 +40,12 @@ class Server:
 
     def __init__(self, runtime: Runtime, traveller: Traveller | None) -> None:
         self.intake = Intake(runtime, channels.of(runtime))
-        self.pages = _pages(runtime, traveller)
+        self._api = create_api(runtime, advance=traveller, more=[inbox_api.routes])
+        self.pages = _pages(runtime, self._api)
+
+    async def settled(self) -> None:
+        """Return when nothing is written any more that no request waits for."""
+        await self._api.state.api.tokens.settled()
 
     async def __call__(
         self,
@@ -54,7 +60,7 @@ class Server:
             await self.pages(scope, receive, send)
 
 
-def _pages(runtime: Runtime, traveller: Traveller | None) -> Starlette:
+def _pages(runtime: Runtime, api: FastAPI) -> Starlette:
     async def start(_request: Request) -> Response:
         facts = await _facts(runtime)
         return HTMLResponse(PAGES.get_template("start.html").render(facts))
@@ -80,7 +86,7 @@ def _pages(runtime: Runtime, traveller: Traveller | None) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", prometheus),
-            Mount("/api/v1", create_api(runtime, advance=traveller)),
+            Mount("/api/v1", api),
         ]
     )
 
@@ -92,7 +98,12 @@ async def _facts(runtime: Runtime) -> dict[str, Any]:
         count = select(func.count())
         return {
             "channels": list(await session.execute(select(channel.c.name, channel.c.channel_id))),
-            "friends": await session.scalar(count.select_from(friend)),
+            "following": await session.scalar(
+                count.select_from(friend).where(friend.c.status == FOLLOWING)
+            ),
+            "blocked": await session.scalar(
+                count.select_from(friend).where(friend.c.status == BLOCKED)
+            ),
             "flows": await session.scalar(count.select_from(flow).where(flow.c.state == PUBLISHED)),
             "phone_url": runtime.settings.phone_url,
             "public_url": runtime.settings.public_url,

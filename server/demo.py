@@ -5,118 +5,103 @@ again; nothing is lost by that.
 """
 
 import asyncio
-import ctypes
-import json
 import os
-import secrets
-import shutil
 import signal
 import socket
 import sys
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from rich.console import Console
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin import tokens
 from core import logs
+from core.db import Database, table
 from core.errors import StartError
+from core.runtime import Runtime
 from core.settings import Settings, load
+from crm.models import Channel
 from delivery import text_rules
 from flows import files, store
+from server import demo_folder, migrations
+from server.children import Child, keep_running
+from server.demo_folder import Secrets
 from server.process import only_process, ready
 from server.tasks import read_rules
 
 LIBRARY = Path(store.__file__).parent / "library"
 SAMPLE = Path(__file__).parent / "sample"
-MAX_RESTARTS = 5
+DATABASE_URL = "OKAERI_DATABASE_URL"
 START_SECONDS = 60
-STOP_SECONDS = 25
-PR_SET_PDEATHSIG = 1
 
 out = Console()
 
 
-@dataclass(frozen=True, slots=True)
-class _Secrets:
-    """Made at the first start and kept in the demo's folder, readable by its owner only."""
-
-    secret_key: str
-    channel_id: str
-    channel_secret: str
-    access_token: str
-    admin_token: str = ""
-
-
 async def run_demo(*, host: str, port: int, phone_port: int, folder: Path, fresh: bool) -> None:
     """Start everything, say where to click, and stop cleanly when told to."""
-    for wanted in (port, phone_port):
-        _port_is_free(host, wanted)
-    folder = _make_folder(folder, fresh=fresh)
-    kept = _secrets(folder)
+    port, phone_port = _ports(host, port, phone_port)
     url, phone = f"http://{_shown(host)}:{port}", f"http://{_shown(host)}:{phone_port}"
-    environment = _environment(folder, kept, url, phone)
-    os.environ.update(environment)
-    settings = load()
-    logs.set_up(settings)
-    with only_process(settings):
-        kept = await _seed(settings, folder, kept)
-    environment |= {
-        "SIMULATOR_SHOP_TOKEN": kept.admin_token,
-        "SIMULATOR_CHANNELS": f"{kept.channel_id}:{kept.channel_secret}:{kept.access_token}",
-    }
-    server = [sys.executable, "-m", "server", "serve", "--host", host, "--port", str(port)]
-    simulator = [
-        sys.executable, "-m", "simulator", "--host", host, "--port", str(phone_port),
-        "--shop-url", url, "--state", str(folder / "simulator.db"),
-        "--sample-shop", "--simulated-clock", "--allow-http-urls",
-    ]  # fmt: skip
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_keep_running("simulator", simulator, environment, stop))
-        group.create_task(_keep_running("server", server, environment, stop))
-        group.create_task(_welcome(url, phone, folder, stop))
+    with demo_folder.held(folder, fresh=fresh) as home:
+        kept = demo_folder.read_secrets(home)
+        environment = _environment(home, kept, url, phone)
+        own_database = DATABASE_URL not in os.environ
+        os.environ.update(environment)
+        settings = load()
+        logs.set_up(settings)
+        with only_process(settings):
+            if not own_database and not kept.admin_token:
+                await _refuse_a_shop_in_use(settings)
+            kept = await _seed(settings, home, kept)
+        environment |= {
+            "SIMULATOR_SHOP_TOKEN": kept.admin_token,
+            "SIMULATOR_CHANNELS": f"{kept.channel_id}:{kept.channel_secret}:{kept.access_token}",
+        }
+        server = ["-m", "server", "serve", "--host", host, "--port", str(port)]
+        simulator = [
+            "-m", "simulator", "--host", host, "--port", str(phone_port), "--shop-url", url,
+            "--state", str(home / "simulator.db"),
+            "--sample-shop", "--simulated-clock", "--allow-http-urls",
+        ]  # fmt: skip
+        await _run(
+            Child("server", [sys.executable, *server], environment),
+            Child("simulator", [sys.executable, *simulator], environment),
+            lambda stop: _welcome(url, phone, home, stop),
+        )
     out.print("\nまたどうぞ。/ Stopped; your data is kept.")
 
 
-async def _keep_running(
-    name: str, command: list[str], environment: dict[str, str], stop: asyncio.Event
+async def _run(
+    server: Child, simulator: Child, welcome: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 ) -> None:
-    for attempt in range(MAX_RESTARTS + 1):
-        if attempt:
-            out.print(f"[yellow]{name} が止まったので、もう一度起動します / restarting {name}[/]")
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=os.environ | environment,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we stop the children in order
-            preexec_fn=_die_with_parent,
-        )
-        ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if stop.is_set():
-            await _stop(process)
-            return
-        await asyncio.sleep(1)
-    stop.set()
-    raise StartError(f"The demo's {name} does not stay up; what it said last stands above.")
+    """Both until a signal. The server stops first: what it has begun still reaches its LINE."""
+    stop, served = asyncio.Event(), asyncio.Event()
+    failures: list[StartError] = []
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
 
+    async def keep(child: Child, until: asyncio.Event) -> None:
+        try:
+            await keep_running(child, until, lambda line: out.print(f"[yellow]{line}[/]"))
+        except StartError as error:
+            failures.append(error)
+        finally:
+            stop.set()
+            if child is server:
+                served.set()
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(keep(simulator, served))
+        group.create_task(keep(server, stop))
+        group.create_task(welcome(stop))
+    if failures:
+        raise failures[0]
 
 
 async def _welcome(url: str, phone: str, folder: Path, stop: asyncio.Event) -> None:
@@ -149,20 +134,40 @@ async def _answers(session: aiohttp.ClientSession, address: str, stop: asyncio.E
     return False
 
 
-async def _seed(settings: Settings, folder: Path, kept: _Secrets) -> _Secrets:
-    """Give the shop its name, flows, text rules and an owner token; once."""
+async def _seed(settings: Settings, folder: Path, kept: Secrets) -> Secrets:
+    """Give the shop its name, flows, text rules and an owner token, unless it has them."""
     async with ready(settings) as runtime:
+        if kept.admin_token and await _is_known(runtime, kept.admin_token):
+            return kept
         now = await runtime.clock.now()
-        token = kept.admin_token
         async with runtime.db.transaction() as session:
-            if not token:
-                token = await tokens.create(session, name="demo", role="owner", now=now)
-                await _first_content(session, now)
-    if token != kept.admin_token:
-        kept = _Secrets(**{**_as_dict(kept), "admin_token": token})
-        _write_private(folder / "secrets.json", json.dumps(_as_dict(kept)))
-        _write_private(folder / "owner-token.txt", token + "\n")
+            token = await tokens.create(session, name="demo", role="owner", now=now)
+            await _first_content(session, now)
+    kept = replace(kept, admin_token=token)
+    demo_folder.keep_secrets(folder, kept)
     return kept
+
+
+async def _is_known(runtime: Runtime, token: str) -> bool:
+    now = await runtime.clock.now()
+    return await tokens.Tokens(runtime.db).find(token, now=now) is not None
+
+
+async def _refuse_a_shop_in_use(settings: Settings) -> None:
+    """The demo brings 240 friends and its own flows: never into the database of a real shop."""
+    db = Database(settings)
+    try:
+        if await migrations.current(db) is None:
+            return
+        async with db.reading() as session:
+            channels = await session.scalar(select(func.count()).select_from(table(Channel)))
+    finally:
+        await db.close()
+    if channels:
+        raise StartError(
+            f"{DATABASE_URL} names a database that a shop uses already. Give the demo an empty "
+            "one, or unset it: the demo then keeps its data in a file."
+        )
 
 
 async def _first_content(session: AsyncSession, now: datetime) -> None:
@@ -176,13 +181,11 @@ async def _first_content(session: AsyncSession, now: datetime) -> None:
             await text_rules.save(session, key, draft, now=now, allow_http=True)
 
 
-def _environment(folder: Path, kept: _Secrets, url: str, phone: str) -> dict[str, str]:
+def _environment(folder: Path, kept: Secrets, url: str, phone: str) -> dict[str, str]:
     """Settings of the demo; what the caller has set of database and queue is kept."""
     given = os.environ
     return {
-        "OKAERI_DATABASE_URL": given.get(
-            "OKAERI_DATABASE_URL", f"sqlite+aiosqlite:///{folder / 'okaeri.db'}"
-        ),
+        DATABASE_URL: given.get(DATABASE_URL, f"sqlite+aiosqlite:///{folder / 'okaeri.db'}"),
         "OKAERI_REDIS_URL": given.get("OKAERI_REDIS_URL", ""),
         "OKAERI_PUBLIC_URL": url,
         "OKAERI_LINE_API_URL": phone,
@@ -200,69 +203,28 @@ def _environment(folder: Path, kept: _Secrets, url: str, phone: str) -> dict[str
     }
 
 
-def _secrets(folder: Path) -> _Secrets:
-    path = folder / "secrets.json"
+def _ports(host: str, port: int, phone_port: int) -> tuple[int, ...]:
+    """The ports to use; 0 stands for any that is free. Raises `StartError`."""
+    if port == phone_port != 0:
+        raise StartError(f"Server and phone both want port {port}; give them two different ones.")
+    with ExitStack() as held:
+        return tuple(_free_port(host, port, held) for port in (port, phone_port))
+
+
+def _free_port(host: str, port: int, held: ExitStack) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    probe = held.enter_context(socket.socket(family))
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return _Secrets(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (ValueError, TypeError, OSError):
-        raise StartError(f"{path} cannot be read. Start anew with: okaeri demo --fresh") from None
-    made = _Secrets(
-        secret_key=secrets.token_hex(32),
-        channel_id=str(2_000_000_000 + secrets.randbelow(9_999_999)),
-        channel_secret=secrets.token_hex(16),
-        access_token=secrets.token_urlsafe(64),
-    )
-    _write_private(path, json.dumps(_as_dict(made)))
-    return made
-
-
-def _as_dict(kept: _Secrets) -> dict[str, str]:
-    return {name: getattr(kept, name) for name in kept.__slots__}
-
-
-def _write_private(path: Path, text: str) -> None:
-    new = path.with_suffix(".new")
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    new.replace(path)
-
-
-def _make_folder(folder: Path, *, fresh: bool) -> Path:
-    try:
-        if fresh and folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
+        probe.bind((host, port))
+        probe.listen()
+    except (OSError, OverflowError) as error:
         raise StartError(
-            f"The demo cannot write to {folder.absolute()} ({error.strerror}). "
-            "Choose another folder with --data."
+            f"Port {port} on {host} cannot be used ({getattr(error, 'strerror', error)}). "
+            "Is the demo running already? Else choose others with --port and --phone-port."
         ) from None
-    return folder.absolute()
-
-
-def _port_is_free(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise StartError(
-                f"Port {port} on {host} cannot be used ({getattr(error, 'strerror', error)}). "
-                "Is the demo running already? Else choose others with --port and --phone-port."
-            ) from None
+    return int(probe.getsockname()[1])
 
 
 def _shown(host: str) -> str:
     return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only shown
-
-
-def _die_with_parent() -> None:
-    """Linux: have the child ended when the demo dies without having stopped it."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -73,6 +73,7 @@ async def _answer(app: Server, listener: socket.socket) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, leave)
     await server.serve(sockets=[listener])
+    await app.settled()
 
 
 async def work(settings: Settings, *, stop: asyncio.Event, metrics_port: int = 0) -> None:

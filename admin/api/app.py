@@ -1,6 +1,8 @@
 """The admin API as one application, to be mounted at `/api/v1`."""
 
-from fastapi import FastAPI
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI
 
 from admin.api import (
     activities,
@@ -32,8 +34,12 @@ RESOURCES = (
 )  # fmt: skip
 
 
-def create_api(runtime: Runtime, *, advance: AdvanceClock | None) -> FastAPI:
+def create_api(
+    runtime: Runtime, *, advance: AdvanceClock | None, more: Sequence[APIRouter] = ()
+) -> FastAPI:
     """The admin API. `advance` moves the time where the clock is simulated, None elsewhere.
+
+    `more` are resources that need what admin may not import, such as the webhook inbox.
 
     `app.state.api.tokens.settled()` waits for notes of token use that are still being written; to
     be awaited before the runtime closes.
@@ -54,7 +60,7 @@ def create_api(runtime: Runtime, *, advance: AdvanceClock | None) -> FastAPI:
         advance=advance,
     )
     app.add_middleware(Envelope)
-    for resource in RESOURCES:
-        app.include_router(resource.routes)
+    for routes in (*(resource.routes for resource in RESOURCES), *more):
+        app.include_router(routes)
     docs.add_to(app)
     return app

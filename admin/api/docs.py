@@ -5,23 +5,24 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.requests import Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from admin.api.openapi import BASE, TAGS, describe, operations
 from admin.api.problems import KINDS
 from admin.api.routing import ROLE, TITLE_JA
 
+HERE = Path(__file__).parent
 CSP = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _CODE = re.compile(r"`([^`]+)`")
 _pages = Environment(
-    loader=PackageLoader("admin.api", "pages"), autoescape=True, undefined=StrictUndefined,
+    loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
 
@@ -63,7 +64,7 @@ def add_to(app: FastAPI) -> None:
     """
     document = cache(lambda: describe(app))
     page = cache(lambda: render(document(), app.state.api.runtime.settings.public_url))
-    css = files("admin.api").joinpath("pages/docs.css").read_text("utf-8")
+    css = (HERE / "docs.css").read_text("utf-8")
     headers = {"X-Content-Type-Options": "nosniff"}
 
     async def openapi(_request: Request) -> Response:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from admin.api.handlers import unexpected
 from core import metrics
 
+OK = 200
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
@@ -46,6 +47,6 @@ class Envelope:
 
 def _count(scope: Scope, status: int) -> None:
     found = scope.get("route")
-    route = found.path if isinstance(found, Route) else "unmatched"
+    route = found.path if isinstance(found, Route) else "docs" if status == OK else "unmatched"
     method = scope["method"] if scope["method"] in METHODS else "OTHER"
     metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()

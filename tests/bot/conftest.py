@@ -13,6 +13,6 @@ from tests.bot.helpers import Webhook, intake_of
 async def webhook(runtime: Runtime) -> AsyncIterator[Webhook]:
     """The intake over ASGI."""
     intake = intake_of(runtime)
-    transport = ASGITransport(intake)  # type: ignore[arg-type]
+    transport = ASGITransport(intake)
     async with AsyncClient(transport=transport, base_url="http://shop.test") as http:
         yield Webhook(runtime, http, intake)

@@ -116,7 +116,8 @@ class Post:
         """Our own count of pushes by month."""
         q = table(Quota)
         async with self.runtime.db.reading() as session:
-            return {row.month: row.counted for row in await session.execute(select(q))}
+            rows = await session.execute(select(q).order_by(q.c.month))
+            return {row.month: row.counted for row in rows}
 
     @property
     def accepted(self) -> list[Accepted]:

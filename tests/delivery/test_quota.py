@@ -17,7 +17,7 @@ from tests.delivery.conftest import Post
 
 async def channel_id(runtime: Runtime) -> int:
     async with runtime.db.reading() as session:
-        return (await session.scalars(select(table(Channel).c.id))).one()
+        return int((await session.scalars(select(table(Channel).c.id))).one())
 
 
 async def reserve(runtime: Runtime, wanted: int) -> int:

@@ -1,10 +1,13 @@
 """A shop of whole processes around a LINE stand-in of its own, and their logs when a test fails."""
 
+import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -22,12 +25,14 @@ from flows import store
 from flows.definition import FlowDefinition
 from server import migrations
 from tests.conftest import CHANNEL_ID, CHANNEL_SECRET, CHANNEL_TOKEN, SECRET_KEY
+from tests.kill.books import come_to_rest
 from tests.kill.processes import Process
-from tests.kill.town import GREETING, THANKS, WORDS, Town, answer_to
+from tests.kill.town import FRIENDS_A_CALL, GREETING, THANKS, WORDS, Town, answer_to
 
 LOGS = pytest.StashKey[Path]()
 LOG_BYTES = 20_000
 OLD_FRIENDS = 500
+NEWS = tuple(f"お知らせ{number}" for number in range(1, 5))
 # Below the ports that the system gives to connections: one of them must not take a server's port
 # while it is down.
 PORTS = range(20_000, 32_000)
@@ -49,7 +54,12 @@ class Stage:
     """The shop's settings and processes, its stand-in, its town, and a look into its database."""
 
     def __init__(
-        self, folder: Path, settings: Settings, line: Process, port: int, http: aiohttp.ClientSession
+        self,
+        folder: Path,
+        settings: Settings,
+        line: Process,
+        port: int,
+        http: aiohttp.ClientSession,
     ) -> None:
         self.folder, self.settings, self.line, self._port, self._http = (
             folder, settings, line, port, http,
@@ -61,9 +71,10 @@ class Stage:
         self.town = Town(http, settings.line_api_url, f"http://127.0.0.1:{port}", "")
 
     @property
-    def kills(self) -> int:
-        """How often one of the shop's processes has been killed."""
-        return sum(process.kills for process in self.processes)
+    def killed_at(self) -> list[datetime]:
+        """When one of the processes was killed, the stand-in's included."""
+        everything = (*self.processes, self.line)
+        return [moment for process in everything for moment in process.killed_at]
 
     async def open(self) -> None:
         """Make the shop's database: tables, channel, token, flows, rules, and old friends."""
@@ -100,6 +111,22 @@ class Stage:
         """Start the process that answers HTTP."""
         return self.start("serve", "serve", "--port", str(self._port), *options, up='"serving"')
 
+    async def a_busy_day(self, chance: random.Random, *, guests: int, seconds: float) -> None:
+        """New people ask their questions while staff write to the old friends."""
+        calls = len(NEWS) * len(self.friend_ids) / FRIENDS_A_CALL
+        await asyncio.gather(
+            self.town.come_and_ask(guests, chance, seconds=seconds),
+            self.town.write_to(self.friend_ids, NEWS, pause=seconds / calls / 2),
+        )
+
+    async def evening(self) -> Counter[tuple[str, str]]:
+        """LINE's faults end, and all that is left gets done; returns what struck during the day."""
+        for process in (self.line, *self.processes):
+            await process.is_up()
+        struck = await self.town.clears_up()
+        await come_to_rest(self.town, self.db)
+        return struck
+
     def close(self) -> None:
         """End everything that still runs."""
         for process in (*self.processes, self.line):
@@ -131,9 +158,6 @@ def _environment(settings: Settings) -> dict[str, str]:
         "OKAERI_LINE_CHANNEL_SECRET": CHANNEL_SECRET,
         "OKAERI_LINE_CHANNEL_ACCESS_TOKEN": CHANNEL_TOKEN,
     }
-
-
-Staging = Callable[..., "AsyncExitStack"]
 
 
 @asynccontextmanager

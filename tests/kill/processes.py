@@ -9,7 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+
+from core.clock import wall
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
@@ -35,7 +38,8 @@ class Process:
         *,
         up: str,
     ) -> None:
-        self.name, self.kills = name, 0
+        self.name = name
+        self.killed_at: list[datetime] = []
         self._command = [sys.executable, "-m", *module]
         self._environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment}
         self._folder, self._up = folder, up.encode()
@@ -72,9 +76,9 @@ class Process:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
-            self.kills += 1
+            self.killed_at.append(wall())
             with self._log.open("a") as log:
-                log.write(f"--- {self.name} killed, {self.kills} ---\n")
+                log.write(f"--- {self.name} killed, {self.killed_at[-1].isoformat()} ---\n")
 
     def log(self) -> bytes:
         """What all its lives have written."""

@@ -147,9 +147,9 @@ class Town:
 
     async def accepted(self) -> list[dict[str, Any]]:
         """All message requests that LINE has accepted."""
-        found: list[dict[str, Any]] = (
-            await self.line("GET", "/simulator/accepted?limit=10000")
-        )["items"]
+        found: list[dict[str, Any]] = (await self.line("GET", "/simulator/accepted?limit=10000"))[
+            "items"
+        ]
         assert len(found) < 10_000
         return found
 

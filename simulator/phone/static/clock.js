@@ -1,10 +1,10 @@
 /** The shop's clock, travelling in time, and what ran on the way. */
 
-import { longDate, secondsUntilHour, stamp, timeOfDay } from "./dates.js";
+import { longDate, secondsUntilDay, secondsUntilHour, stamp, timeOfDay } from "./dates.js";
 import { byId, el } from "./dom.js";
 import { server } from "./server.js";
 import { tried } from "./sheets.js";
-import { t } from "./words.js";
+import { known, t } from "./words.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -29,6 +29,7 @@ export class Clock {
     byId("travel-evening").addEventListener("click", () =>
       this.travel(secondsUntilHour(this.now(), 19)),
     );
+    byId("travel-third-evening").addEventListener("click", () => this.travelToThirdEvening());
     byId("travel-free").addEventListener("submit", (event) => {
       event.preventDefault();
       this.travel(Number(byId("travel-number").value) * Number(byId("travel-unit").value));
@@ -51,6 +52,11 @@ export class Clock {
 
   now() {
     return new Date(this.base + (this.isSimulated ? 0 : Date.now() - this.readAt));
+  }
+
+  /** When the step falls due that a new friend's welcome has three days later. */
+  travelToThirdEvening() {
+    return this.travel(secondsUntilDay(this.now(), 3, 19));
   }
 
   async travel(seconds) {
@@ -98,7 +104,7 @@ function ranRow({ at, what, count }) {
     "li",
     {},
     el("time", { datetime: at, text: stamp(at) }),
-    el("span", { class: "ran-what", text: what }),
+    el("span", { class: "ran-what", text: known(`ran_${what}`) ?? what }),
     count > 0 && el("span", { class: "ran-count", text: t("ran_times", { n: count }) }),
   );
 }

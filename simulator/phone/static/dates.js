@@ -59,3 +59,9 @@ export function secondsUntilHour(moment, hour) {
   const sinceMidnight = (Math.floor(new Date(moment).getTime() / 1000) + 9 * HOUR) % DAY;
   return (hour * HOUR - sinceMidnight + DAY) % DAY || DAY;
 }
+
+/** Seconds from `moment` to `hour` o'clock in Tokyo, `days` (1 or more) calendar days later. */
+export function secondsUntilDay(moment, days, hour) {
+  const sinceMidnight = (Math.floor(new Date(moment).getTime() / 1000) + 9 * HOUR) % DAY;
+  return days * DAY + hour * HOUR - sinceMidnight;
+}

@@ -100,7 +100,7 @@ export class People {
           "span",
           { class: "person-words" },
           el("span", { class: "person-name", text: person.name }),
-          el("span", { class: "person-about", text: person.about || person.last_message || "" }),
+          el("span", { class: "person-about", text: person.last_message || person.about || "" }),
         ),
         el(
           "span",

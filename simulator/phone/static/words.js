@@ -33,6 +33,7 @@ const WORDS = {
   travel_3days: ["＋3日", "+3 days"],
   travel_week: ["＋1週間", "+1 week"],
   travel_evening: ["次の19:00まで", "To the next 19:00"],
+  travel_third_evening: ["3日後の19:00へ", "To 19:00 in 3 days"],
   travel_free: ["自由に進める", "Any length"],
   travel_number: ["進める数", "How many"],
   travel_unit: ["単位", "Unit"],
@@ -47,6 +48,12 @@ const WORDS = {
     "Move the clock, and what ran on the way is listed here",
   ],
   ran_times: ["{n}件", "{n}×"],
+  ran_events: ["お客さまの操作への対応", "What customers did, handled"],
+  ran_profiles: ["プロフィールの確認", "Profiles looked up"],
+  ran_reactions: ["できごとからシナリオへ", "What happened, passed to flows"],
+  ran_steps: ["シナリオのステップ", "Steps of flows"],
+  ran_dispatch: ["メッセージの送信", "Messages sent"],
+  ran_jobs: ["お店の定期処理", "Regular work of the shop"],
   links_title: ["お店の裏側", "Behind the counter"],
   link_start: ["お店の最初のページ", "The shop's start page"],
   link_docs: ["管理 API の説明", "Admin API docs"],
@@ -124,7 +131,7 @@ const WORDS = {
   guide_title: ["はじめての方へ", "First time here?"],
   guide_follow: ["友だち追加", "Add the shop"],
   guide_tap: ["ボタンをタップ", "Tap a button"],
-  guide_travel: ["時計を3日進める", "Move on 3 days"],
+  guide_travel: ["3日後の夜へ", "Move on 3 days"],
   guide_close: ["案内を閉じる", "Close the guide"],
   guide_done: ["できました！あとは自由に試してください", "Done! Now try what you like"],
   language_switch: ["English", "日本語"],
@@ -157,9 +164,14 @@ export function switchLanguage() {
   }
 }
 
+/** The words for `key`, or null. */
+export function known(key) {
+  return WORDS[key]?.[column] ?? null;
+}
+
 /** The words for `key`, with `{name}` filled from `values`. An unknown key shows itself. */
 export function t(key, values = {}) {
-  const words = WORDS[key]?.[column] ?? key;
+  const words = known(key) ?? key;
   return words.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
