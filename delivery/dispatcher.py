@@ -203,9 +203,8 @@ async def _due_deliveries(session: AsyncSession, now: datetime) -> list[Any]:
     if not rows or session.get_bind().dialect.name == "sqlite":
         return rows
     # Another worker may have sent some of these between our look and our lock.
-    still = select(d.c.id).where(
-        d.c.id.in_([row.id for row in rows]), d.c.state == WAITING, ~under_way
-    )
+    these = bulk.is_one_of(session, d.c.id, [row.id for row in rows])
+    still = select(d.c.id).where(these, d.c.state == WAITING, ~under_way)
     waiting = set(await session.scalars(still))
     return [row for row in rows if row.id in waiting]
 
@@ -319,7 +318,7 @@ async def _send_and_settle(
     sending = asyncio.create_task(_send_all(runtime, calls, now, begin_until, answered))
     settled = 0
     try:
-        while not sending.done():
+        while answered or not sending.done():
             await asyncio.wait({sending}, timeout=SETTLE_SECONDS)
             try:
                 settled += await _write_down(runtime, answered)
@@ -328,6 +327,7 @@ async def _send_and_settle(
                     raise
                 log.warning("dispatch.not_settled_yet", error=type(error.orig).__name__)
         await sending
+        settled += await _write_down(runtime, answered)  # what came while others were written
     finally:
         sending.cancel()
     return settled
@@ -409,7 +409,8 @@ async def _in_time(session: AsyncSession, settled: Sequence[Settled]) -> list[Se
     if not settled:
         return []
     d = table(Dispatch)
-    query = select(d.c.id, d.c.state, d.c.attempts).where(d.c.id.in_([s.call.id for s in settled]))
+    ours = bulk.is_one_of(session, d.c.id, [s.call.id for s in settled])
+    query = select(d.c.id, d.c.state, d.c.attempts).where(ours)
     rows: list[Any] = list(await session.execute(query.order_by(d.c.id).with_for_update()))
     mine = {(row.id, row.attempts) for row in rows if row.state == OPEN}
     return [s for s in settled if s.state == SENT or (s.call.id, s.call.attempts) in mine]

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core import bulk
 from core.db import insert_new, table
 from delivery.models import ReplyToken
 
@@ -42,7 +43,9 @@ async def take(
     query = (
         select(token.c.token, token.c.friend_id, token.c.usable_until)
         .where(
-            token.c.friend_id.in_(friend_ids), token.c.usable_until > now, token.c.used_at.is_(None)
+            bulk.is_one_of(session, token.c.friend_id, friend_ids),
+            token.c.usable_until > now,
+            token.c.used_at.is_(None),
         )
         .order_by(token.c.usable_until.desc())
     )

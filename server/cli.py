@@ -216,8 +216,7 @@ async def _until_told(work: Any) -> None:  # noqa: ANN401
 def _say_faults(error: Invalid) -> None:
     err.print(f"[bold red]okaeri:[/] {error}", highlight=False, soft_wrap=True)
     for fault in error.faults:
-        place = f"{fault.line}:{fault.column}: " if fault.line else ""
         where = f"{fault.path}: " if fault.path else ""
-        err.print(f"  {place}{where}{fault.message}", highlight=False, soft_wrap=True, markup=False)
+        err.print(f"  {where}{fault.message}", highlight=False, soft_wrap=True, markup=False)
         if fault.message_ja:
             err.print(f"      {fault.message_ja}", highlight=False, soft_wrap=True, markup=False)

@@ -149,8 +149,10 @@ def _one_fault(path: str, message: str) -> Invalid:
 
 
 def _in_file(file: Path, fault: Fault) -> Fault:
-    path = f"{file}: {fault.path}" if fault.path else str(file)
-    return Fault(path, fault.message, fault.message_ja, fault.line, fault.column)
+    """The fault with its place as compilers write it: `FILE:LINE:COLUMN: steps[1].wait`."""
+    place = f"{file}:{fault.line}:{fault.column}" if fault.line else str(file)
+    path = f"{place}: {fault.path}" if fault.path else place
+    return Fault(path, fault.message, fault.message_ja)
 
 
 def _text(file: Path) -> str:

@@ -1,14 +1,19 @@
-"""A whole shop for journeys: server, belts and LINE stand-in over real HTTP; people who talk to it."""
+"""A whole shop for journeys: server, belts and LINE stand-in over real HTTP, and its people."""
 
 import asyncio
 from datetime import timedelta
 from typing import Any
 
 import aiohttp
+from sqlalchemy import delete
 
 from admin.clock import Ran
+from bot.models import ReceivedMessage, WebhookEvent
+from core.db import table
 from core.jobs import BeltRunner
 from core.runtime import Runtime
+from crm.models import Activity, Friend
+from delivery.models import ReplyToken
 from flows import files, store
 from server.demo import LIBRARY
 from server.travel import Traveller
@@ -113,6 +118,20 @@ class Shop:
                 return
             await asyncio.sleep(0.02)
         raise AssertionError(f"the belts do not come to rest: {await look(self.runtime, now)}")
+
+    async def runner_rests(self, belt: str) -> None:
+        """Wait for the next webhook and let this belt alone work it off."""
+        for _ in range(QUIET_ROUNDS):
+            if await self.runner.run(belt):
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"nothing came for {belt}")
+
+    async def forget_everybody(self) -> None:
+        """As if the installation had begun just now: no friend, no event, no activity is known."""
+        async with self.runtime.db.transaction() as session:
+            for model in (ReplyToken, ReceivedMessage, WebhookEvent, Activity, Friend):
+                await session.execute(delete(table(model)))
 
     async def travel(self, by: timedelta) -> list[Ran]:
         """Move both clocks on; returns what ran."""

@@ -23,6 +23,7 @@ TAGS = {
     "text-rules": ("自動応答", "The shop's own answers to what customers type"),
     "deliveries": ("配信", "Each message for each friend, and what became of it"),
     "quota": ("配信通数", "LINE's monthly limit and what is used of it"),
+    "webhook-events": ("届いた通知", "What LINE has told us, and what could not be handled"),
     "clock": ("時計", "The shop's time"),
     "tokens": ("トークン", "Who may use this API"),
     "audit-log": ("操作の記録", "Who changed what"),

@@ -109,8 +109,8 @@ def _by_rule(turn: Turn, folded: str) -> Replies | None:
 
 
 def _suggestions(turn: Turn) -> list[str]:
-    """The first words of the shop's exact rules: what surely gets an answer."""
-    words = [rule.words[0] for rule in turn.rules if rule.match == "exact"]
+    """The first words of the shop's rules: what surely gets an answer."""
+    words = [rule.words[0] for rule in turn.rules if rule.match != "regex"]
     return [word for word in dict.fromkeys(words) if len(word) <= MAX_LABEL][:MAX_SUGGESTIONS]
 
 

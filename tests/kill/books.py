@@ -47,7 +47,7 @@ class Sent:
 
 
 async def come_to_rest(town: Town, db: Database) -> None:
-    """Return when LINE has no event left and the shop nothing to do; fails when that never comes."""
+    """Return when LINE has no event left and the shop nothing to do; fails when it never ends."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while left := await _left(town, db):
         assert time.monotonic() < give_up_at, f"still to do: {left}"
@@ -148,7 +148,7 @@ class Books:
         }
         assert len(by_line) <= sum(struck["reply", kind] for kind in UNCLEAR)
         answers = {sent.call for sent in self.deliveries if sent.endpoint == "reply"}
-        assert len({sent.call for sent in self.held}) < len(answers) / 3
+        assert len({sent.call for sent in self.held}) < len(answers) / 2
 
     def answers_came_in_order(self) -> None:
         """Each guest asked the questions in order, and was answered so."""

@@ -212,7 +212,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Add the ends of the processes' logs to the report of a test that failed."""
-    report: pytest.TestReport = yield  # type: ignore[misc,assignment]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed and LOGS in item.stash:
         for log in sorted(item.stash[LOGS].glob("*.log")):
             end = log.read_bytes()[-LOG_BYTES:].decode(errors="replace")

@@ -17,7 +17,7 @@ from core.clock import wall
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.05
-CALLS_BETWEEN_KILLS = (10, 250)
+CALLS_BETWEEN_KILLS = (20, 400)
 NOTHING_MORE_SECONDS = 10.0
 STILL_STARTING = 1 / 4
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
@@ -115,7 +115,9 @@ async def _progress_of(wanted: int, progress: Callable[[], Awaitable[int]]) -> N
     """Return when so much has been done, or when nothing more comes for a while."""
     give_up_at = time.monotonic() + NOTHING_MORE_SECONDS
     goal = await progress() + wanted
-    while await progress() < goal and time.monotonic() < give_up_at:
+    while time.monotonic() < give_up_at:
+        if await progress() >= goal:
+            return
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -73,7 +74,7 @@ class Town:
         await self.line("PUT", "/simulator/faults", faults())
         await self.line("PUT", "/simulator/webhook-behaviour", behaviour)
 
-    async def clears_up(self) -> dict[tuple[str, str], int]:
+    async def clears_up(self) -> Counter[tuple[str, str]]:
         """End all faults; returns how often each struck, by endpoint and kind."""
         rules = (await self.line("GET", "/simulator/faults"))["rules"]
         await self.line("DELETE", "/simulator/faults")
@@ -105,7 +106,7 @@ class Town:
             await _until_it_works(person.follow)
             for word in WORDS:
                 await asyncio.sleep(pause)
-                await _until_it_works(lambda said=word: person.say(said))
+                await _until_it_works(partial(person.say, word))
 
         pause = seconds / 3 / len(WORDS)
         begins = [chance.uniform(0, seconds * 2 / 3) for _ in range(people)]

@@ -220,7 +220,7 @@ def test_flows_are_applied_exported_and_applied_again_unchanged(tmp_path: Path) 
         (FLOW.replace("wait:", "wiat:"), "6:5", "did you mean 'wait'"),
         (FLOW.replace("またどうぞ", "あ" * 5001), "7:5", "5001"),
         (FLOW.replace("followed", "folowed"), "3:11", "did you mean 'followed'"),
-        (FLOW.replace("19:00", "25:00"), "6:20", "clock time"),
+        (FLOW.replace("19:00", "25:00"), "6:21", "clock time"),
         ("key: [", "", "YAML"),
     ],
 )
