@@ -29,7 +29,7 @@ from delivery.dispatcher import IN_FLIGHT
 from delivery.jobs import DISPATCH
 from delivery.models import SENT, Delivery
 
-CONNECTIONS = 100  # what `LineClient` opens at most
+CONNECTIONS = 200  # what `LineClient` opens at most
 
 
 @dataclass(frozen=True, slots=True)

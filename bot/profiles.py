@@ -36,6 +36,7 @@ async def fetch(runtime: Runtime) -> int:
     )
     now = await runtime.clock.now()
     async with runtime.db.transaction() as session:
+        await friends.lock(session, [row.id for row in rows])
         told = {r.id: profile for r, (ok, profile) in zip(rows, found, strict=True) if ok}
         await friends.keep_profiles(session, told, now=now)
         later = {row.id: _next_try(runtime, row) for row in rows if row.id not in told}

@@ -327,7 +327,6 @@ async def _send_and_settle(
                     raise
                 log.warning("dispatch.not_settled_yet", error=type(error.orig).__name__)
         await sending
-        settled += await _write_down(runtime, answered)  # what came while others were written
     finally:
         sending.cancel()
     return settled

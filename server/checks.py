@@ -8,6 +8,7 @@ from rich.console import Console
 from sqlalchemy import func, select
 
 from bot.conversation import built_in_overlaps
+from core import logs
 from core.clock import wall
 from core.db import Database, table
 from core.errors import OkaeriError, SettingsError
@@ -65,6 +66,7 @@ async def examine() -> AsyncIterator[Finding]:
         for problem in error.problems:
             yield _bad("設定 settings", problem, "Set it in .env")
         return
+    logs.set_up(settings)
     yield _ok("設定 settings", _summary(settings))
     database = await _database(settings)
     yield database

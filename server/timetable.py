@@ -84,7 +84,11 @@ async def plan(runtime: Runtime, slots: Sequence[tuple[str, datetime]]) -> None:
 
 
 async def plan_missed(runtime: Runtime) -> None:
-    """Plan the last slot of each job that passed while nobody was running, once."""
+    """Plan the last slot of each job that has passed without a run, once.
+
+    The slot comes from the timetable, never from when a clock wakes: however late each of several
+    clocks is, all mean the same slot.
+    """
     now = await runtime.clock.now()
     run = table(JobRun)
     async with runtime.db.reading() as session:

@@ -18,6 +18,7 @@ from flows.jobs import STEPS
 from server import reactions, timetable
 
 SWEEP_SECONDS = 1
+PLAN_SECONDS = 60
 STOP_PATIENCE = timedelta(seconds=15)
 QUEUE_PATIENCE_SECONDS = 5
 
@@ -58,8 +59,10 @@ async def ticking(runtime: Runtime) -> AsyncIterator[None]:
         yield
         return
     scheduler = _scheduler()
-    for entry in timetable.entries(runtime):
-        scheduler.add_job(_plan_now, entry.trigger, [runtime, entry], coalesce=True)
+    # Each minute as well: the database may be away at the moment of a slot.
+    triggers = [entry.trigger for entry in timetable.entries(runtime)]
+    for trigger in (*triggers, IntervalTrigger(seconds=PLAN_SECONDS)):
+        scheduler.add_job(timetable.plan_missed, trigger, [runtime], coalesce=True)
     scheduler.start()
     await timetable.plan_missed(runtime)
     try:
@@ -76,12 +79,6 @@ async def look(runtime: Runtime, now: datetime) -> Sequence[tuple[Belt, int, dat
             due = await belt.due(session, now)
             found.append((belt, due.count, due.next_at))
     return found
-
-
-async def _plan_now(runtime: Runtime, entry: timetable.Entry) -> None:
-    # The slot is the minute that has begun: the same for all clocks, however late each wakes.
-    slot = (await runtime.clock.now()).replace(second=0, microsecond=0)
-    await timetable.plan(runtime, [(entry.name, slot)])
 
 
 def _scheduler() -> AsyncIOScheduler:

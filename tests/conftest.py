@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import aiohttp
 import pytest
+import structlog
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -45,6 +46,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         quick = metafunc.config.getoption("--sqlite-only")
         backends = ["sqlite"] if quick else ["sqlite", "postgresql"]
         metafunc.parametrize("backend", backends, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    """Logs without pictures of every local variable: drawing them takes seconds."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
 
 
 @pytest.fixture(scope="session")

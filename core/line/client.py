@@ -87,7 +87,7 @@ class LineClient:
         api_url: str = API_URL,
         data_api_url: str = DATA_API_URL,
         *,
-        connections: int = 100,
+        connections: int = 200,
         total_seconds: float = 10,
         connect_seconds: float = 3,
         read_seconds: float = 8,

@@ -1,5 +1,6 @@
 """The demo as a stranger starts it: a real process on free ports, with a folder of its own."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ READY = "Ctrl-C"
 START_SECONDS = 180
 STOP_SECONDS = 120
 PAUSE_SECONDS = 0.1
+QUIET_SECONDS = 2
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -116,6 +118,28 @@ async def get(url: str, *, token: str = "") -> Any:
     async with aiohttp.ClientSession(headers=headers) as http, http.get(url) as response:
         response.raise_for_status()
         return await response.json()
+
+
+async def everything(demo: Demo, resource: str) -> list[dict[str, Any]]:
+    """All items of a list of the admin API."""
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        joint = "&" if "?" in resource else "?"
+        url = f"{demo.url}/api/v1/{resource}{joint}limit=200{cursor}"
+        answer = await get(url, token=demo.token)
+        found += answer["items"]
+        if not answer["next_cursor"]:
+            return found
+        cursor = f"&cursor={answer['next_cursor']}"
+
+
+async def past_is_told(demo: Demo) -> None:
+    """Wait until the sample shop's purchases have all arrived: no more come for a while."""
+    before = -1
+    while before != (now := len(await everything(demo, "activities?kind=purchased"))) or not now:
+        before = now
+        await asyncio.sleep(QUIET_SECONDS)
 
 
 def _children_of(parent: int) -> list[int]:

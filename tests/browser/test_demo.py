@@ -9,12 +9,11 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.browser.demo_process import Demo, command, environment, get, is_alive
+from tests.browser.demo_process import Demo, command, environment, everything, get, is_alive
 from tests.conftest import free_port
 from tests.shop import Person
 
@@ -113,6 +112,7 @@ async def test_a_second_start_keeps_what_happened_and_greets_nobody_twice(
     assert len(before) == past.heard
     assert len(friends) == FRIENDS + 1
     assert code == 0
+    assert "Traceback" not in demo.printed
 
 
 async def test_fresh_begins_anew_and_leaves_what_is_not_the_demos(
@@ -252,17 +252,3 @@ def test_the_demo_stays_out_of_the_database_of_a_shop(past: Past, tmp_path: Path
     )
 
     assert "names a database that a shop uses already" in said
-
-
-async def everything(demo: Demo, resource: str) -> list[dict[str, Any]]:
-    """All items of a list of the admin API."""
-    found: list[dict[str, Any]] = []
-    cursor = ""
-    while True:
-        joint = "&" if "?" in resource else "?"
-        url = f"{demo.url}/api/v1/{resource}{joint}limit=200{cursor}"
-        answer = await get(url, token=demo.token)
-        found += answer["items"]
-        if not answer["next_cursor"]:
-            return found
-        cursor = f"&cursor={answer['next_cursor']}"

@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from core.db import table
 from core.runtime import Runtime
-from crm.models import BLOCKED, Activity, Friend
+from crm.models import BLOCKED, Friend
 from delivery.models import MessageTemplate
 from flows import engine, store
 from flows.engine import BATCH, MAX_ATTEMPTS
@@ -107,8 +108,7 @@ async def test_two_workers_that_react_at_once_enrol_each_customer_once(
 ) -> None:
     people = await cast.crowd(30)
     await life.publish(flow(on="purchased"))
-    for _ in range(3):
-        await life.record("purchased", *people)
+    await life.record("purchased", *(friend for friend in people for _ in range(3)))
 
     await asyncio.gather(*(one_by_one(life.runtime) for _ in range(4)))
 
@@ -143,22 +143,26 @@ async def test_nobody_enters_a_paused_flow_and_who_is_under_way_waits(
     assert await life.states(hana) == ["finished"]
 
 
-async def test_a_pause_holds_whoever_is_entering_right_now(life: Life, cast: Cast) -> None:
+async def test_a_pause_holds_whoever_is_entering_right_now(
+    life: Life, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hana = await cast.hana()
     await life.publish(flow())
     await life.record("followed", hana)
+    at_the_door, enrol = asyncio.Event(), engine._enrol  # noqa: SLF001
+
+    async def slowly(*args: Any) -> int:
+        at_the_door.set()
+        await asyncio.sleep(0.2)
+        return await enrol(*args)
 
     async def pause() -> None:
+        await at_the_door.wait()
         async with life.runtime.db.transaction() as session:
             await store.pause(session, "hello")
 
-    now = await life.now()
-    async with life.runtime.db.transaction() as session:
-        rows = list(await session.execute(select(table(Activity))))
-        await engine.react(session, rows, now=now)
-        pausing = asyncio.create_task(pause())
-        await asyncio.sleep(0.2)
-    await pausing
+    monkeypatch.setattr(engine, "_enrol", slowly)
+    await asyncio.gather(life.react(), pause())
     await life.walk()
 
     assert (await life.states(hana), await life.texts()) == (["on_hold"], [])
