@@ -16,10 +16,10 @@ demo: install ## Run the demo: server, LINE stand-in and a phone in the browser
 test: ## Run all tests: format, lint, types, layers, migrations, both databases, kill tests, browser
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python tests/browser_setup.py
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: lint ## The quick inner loop: lint, types, layers and the fast tests
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" --sqlite-only
 
 lint: $(VENV)/.installed-dev ## Format, lint, types and layer contract
 	$(BIN)/ruff format --check .

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -84,25 +84,29 @@ async def due(session: AsyncSession, now: datetime) -> Due:
 
 
 async def _claim(session: AsyncSession, wall: datetime) -> list[Any]:
-    """All open events of the next lanes that have one due, up to the first that backs off."""
+    """All open events of the next lanes of which none backs off."""
     event = table(WebhookEvent)
-    open_ = event.c.state == RECEIVED
     heads = (
-        select(event.c.lane)
-        .where(open_, event.c.retry_at <= wall)
-        .order_by(event.c.retry_at, event.c.id)
-        .limit(LANES)
+        select(event.c.lane).where(_ready(wall)).order_by(event.c.retry_at, event.c.id).limit(LANES)
     )
     lanes = set(await session.scalars(heads))
     query = (
         select(event)
-        .where(open_, event.c.lane.in_(lanes))
+        .where(event.c.state == RECEIVED, event.c.lane.in_(lanes))
         .order_by(event.c.lane, event.c.timestamp, event.c.id)
         .limit(MOST)
         .with_for_update(skip_locked=True)
     )
     rows: list[Any] = list(await session.execute(query)) if lanes else []
     return _until_back_off(rows, wall)
+
+
+def _ready(wall: datetime) -> ColumnElement[bool]:
+    """Open events whose lane has none that backs off: else they would fill every batch in vain."""
+    event = table(WebhookEvent)
+    open_ = event.c.state == RECEIVED
+    resting = select(event.c.lane).where(open_, event.c.retry_at > wall)
+    return and_(open_, event.c.retry_at <= wall, event.c.lane.not_in(resting))
 
 
 def _until_back_off(rows: Sequence[Any], wall: datetime) -> list[Any]:
@@ -206,6 +210,7 @@ async def _one(
     work: _Work,
 ) -> tuple[str, str | None]:
     if turn is None:
+        work.keeper.drop(row)
         return IGNORED, "no friend"
     standby = row.payload.get("mode") == "standby"
     if turn.type in SPEAKS:
@@ -246,9 +251,7 @@ def _count(rows: Sequence[Any], ended: Sequence[dict[str, Any]], now: datetime) 
 async def _one_by_one(runtime: Runtime, answer: Answerer) -> int:
     async with runtime.db.reading() as session:
         event = table(WebhookEvent)
-        query = select(event.c.id, event.c.lane).where(
-            event.c.state == RECEIVED, event.c.retry_at <= runtime.clock.wall()
-        )
+        query = select(event.c.id, event.c.lane).where(_ready(runtime.clock.wall()))
         order = query.order_by(event.c.timestamp, event.c.id).limit(LANES)
         rows: list[Any] = list(await session.execute(order))
     stuck: set[str] = set()

@@ -33,6 +33,7 @@ class Keeper:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
         self._new: list[dict[str, Any]] = []
+        self._dropped: list[int] = []
 
     async def keep(self, turn: Turn, row: Any) -> None:  # noqa: ANN401
         """Keep a message, its newest edit, or the fact that it was taken back."""
@@ -47,19 +48,29 @@ class Keeper:
                 await self.flush()
                 await _edit(turn, row)
 
+    def drop(self, row: Any) -> None:  # noqa: ANN401
+        """Do not keep what is said in groups and rooms: nobody of ours acts on it."""
+        if isinstance(row.payload.get("message"), dict):
+            self._dropped.append(row.id)
+
     async def flush(self) -> None:
-        """Write the new messages; one that was taken back before it came is not kept."""
+        """Write the new messages; one that was edited or taken back before it came is not kept."""
+        dropped, self._dropped = self._dropped, []
         new, self._new = self._new, []
-        if not new:
-            return
+        if new:
+            await bulk.insert_rows(self._session, table(ReceivedMessage), new)
+            dropped += await self._late(new)
+        await _scrub(self._session, dropped)
+
+    async def _late(self, new: list[dict[str, Any]]) -> list[int]:
         received = table(ReceivedMessage)
-        await bulk.insert_rows(self._session, received, new)
-        gone = select(received.c.message_id).where(
+        events = {row["event_id"] for row in new}
+        kept = select(received.c.event_id).where(
+            received.c.channel_id.in_({row["channel_id"] for row in new}),
             received.c.message_id.in_([row["message_id"] for row in new]),
-            received.c.unsent_at.is_not(None),
+            received.c.event_id.in_(events),
         )
-        unsent = set(await self._session.scalars(gone))
-        await _scrub(self._session, [row["event_id"] for row in new if row["message_id"] in unsent])
+        return sorted(events - set(await self._session.scalars(kept)))
 
 
 def _values(turn: Turn, row: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -76,28 +87,39 @@ def _values(turn: Turn, row: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 async def _edit(turn: Turn, row: Any) -> None:  # noqa: ANN401
-    """Replace the content; of several edits the one with the latest time stays."""
+    """Replace the content; of several edits the one with the latest time stays.
+
+    What was replaced goes from its webhook, too, so that one stored event at most holds a message.
+    """
     values = _values(turn, row) | {"edited_at": turn.at}
     received = table(ReceivedMessage)
+    before = await _event_of(turn, values["message_id"])
     newer = or_(received.c.edited_at.is_(None), received.c.edited_at < turn.at)
     query = insert_new(turn.session, received).values(values)
-    await turn.session.execute(
+    changed = await turn.session.scalar(
         query.on_conflict_do_update(
             index_elements=["channel_id", "message_id"],
             set_={name: values[name] for name in ("content", "edited_at", "event_id")},
             where=received.c.unsent_at.is_(None) & newer,
-        )
+        ).returning(received.c.id)
     )
+    await _scrub(turn.session, before if changed is not None else [row.id])
+
+
+async def _event_of(turn: Turn, message_id: str) -> list[int]:
+    """The stored event that holds this message's content, if one does."""
+    received = table(ReceivedMessage)
+    query = select(received.c.event_id).where(
+        received.c.channel_id == turn.channel.id, received.c.message_id == message_id
+    )
+    return [event_id for event_id in await turn.session.scalars(query) if event_id]
 
 
 async def _unsend(turn: Turn, row: Any) -> None:  # noqa: ANN401
     unsend = row.payload.get("unsend")
     message_id = str(unsend.get("messageId", "") if isinstance(unsend, dict) else "")[:40]
     received = table(ReceivedMessage)
-    query = select(received.c.event_id).where(
-        received.c.channel_id == turn.channel.id, received.c.message_id == message_id
-    )
-    events = [event_id for event_id in await turn.session.scalars(query) if event_id]
+    events = await _event_of(turn, message_id)
     gone = {"content": {}, "unsent_at": datetime.fromtimestamp(row.timestamp / 1000, UTC)}
     new = insert_new(turn.session, received).values(
         channel_id=turn.channel.id, friend_id=turn.friend.id, message_id=message_id,

@@ -93,4 +93,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _die_with_parent() -> None:
     """Linux: have the child ended when the demo dies without having stopped it."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

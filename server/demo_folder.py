@@ -78,7 +78,7 @@ def keep_secrets(folder: Path, kept: Secrets) -> None:
 
 def _lock(file: int, folder: Path) -> None:
     try:
-        pass
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise StartError(
             f"Another demo already works in {folder.absolute()}. Stop that one first, or choose "

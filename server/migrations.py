@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, BigInteger, Connection, MetaData, text
 from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlmodel.sql.sqltypes import AutoString
 
 import admin.models
 import bot.models
@@ -39,6 +40,8 @@ def render_item(type_: str, obj: Any, _context: Any) -> str | Literal[False]:  #
         return "core.db.UtcDateTime()"
     if isinstance(obj, JSON):
         return "core.db.Json"
+    if isinstance(obj, AutoString):
+        return f"sa.String(length={obj.length})" if obj.length else "sa.String()"
     return "core.db.BigId" if isinstance(obj, BigInteger) else False
 
 

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -109,6 +110,15 @@ async def handle(runtime: Runtime) -> int:
     while moved := await handle_batch(runtime, converse):
         total += moved
     return total
+
+
+async def rest(runtime: Runtime) -> None:
+    """Let what backs off do so for an hour, however slow the machine."""
+    event_ = table(WebhookEvent)
+    async with runtime.db.transaction() as session:
+        tried = update(event_).where(event_.c.state == RECEIVED, event_.c.attempts > 0)
+        later = runtime.clock.wall() + timedelta(hours=1)
+        await session.execute(tried.values(retry_at=later))
 
 
 async def make_due(runtime: Runtime) -> None:
