@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +45,7 @@ class Demo:
         self._out = folder.with_suffix(".out")
         self._command = command(folder, self.port, self.phone_port, *options)
         self._more = more
+        self._started: set[int] = set()
         self.process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
@@ -56,12 +58,17 @@ class Demo:
             self._wait_until_ready()
         except BaseException:
             self.kill()
+            self._leave_nothing_behind()
             raise
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self.process.poll() is None:
-            self.stop()
+        try:
+            if self.process.poll() is None:
+                self.children()
+                self.stop()
+        finally:
+            self._leave_nothing_behind()
 
     @property
     def printed(self) -> str:
@@ -80,6 +87,7 @@ class Demo:
             for pid in _children_of(self.process.pid):
                 if name.encode() in _arguments(pid):
                     found[name] = pid
+        self._started |= set(found.values())
         return found
 
     def stop(self, sign: signal.Signals = signal.SIGINT) -> int:
@@ -96,11 +104,19 @@ class Demo:
         self.process.kill()
         self.process.wait()
 
+    def _leave_nothing_behind(self) -> None:
+        # Only a demo that is broken leaves children; the tests notice, the machine should not.
+        for pid in self._started:
+            if is_alive(pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def _wait_until_ready(self) -> None:
         until = time.monotonic() + START_SECONDS
         while READY not in self.printed:
             assert self.process.poll() is None, self.printed
             assert time.monotonic() < until, self.printed
+            self.children()
             time.sleep(PAUSE_SECONDS)
 
 

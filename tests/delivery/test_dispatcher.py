@@ -14,6 +14,7 @@ from core.db import table
 from core.errors import Conflict
 from core.line.client import Answer, LineClient, SendKind
 from core.runtime import Runtime
+from crm import channels
 from crm.models import BLOCKED, Friend
 from delivery import dispatcher, outbox
 from delivery.dispatcher import dispatch, release_claims
@@ -577,6 +578,7 @@ async def test_a_batch_takes_a_bounded_number_of_statements(post: Post, cast: Ca
     async def statements(people: list[Friend]) -> int:
         for friend in people:
             await post.queue(friend)
+        channels.of(post.runtime).forget()  # both read them anew
         with Statements(post.runtime) as counted:
             await dispatch(post.runtime)
         return counted.number

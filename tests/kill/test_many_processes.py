@@ -100,6 +100,36 @@ async def test_two_workers_and_two_clocks_at_once_double_nothing(
         assert set(runs.values()) == {1}
 
 
+@pytest.mark.slow
+async def test_postgresql_may_crash_under_all_of_them(
+    folder: Path,
+    chance: random.Random,
+    own_postgres: realservers.PostgresServer,
+    own_redis: realservers.RedisServer,
+) -> None:
+    async with staged(folder, own_postgres.create_database(), own_redis.url) as stage:
+        await stage.town.line("PUT", "/simulator/webhook-behaviour", FRIENDLY)
+        await _start_all(stage)
+
+        await asyncio.gather(
+            stage.a_busy_day(chance, guests=GUESTS // 2, seconds=15), _crash(own_postgres)
+        )
+
+        struck = await stage.evening()
+        end = await books.read(stage.town, stage.db)
+        await _nothing_was_lost_or_doubled(stage, end)
+        assert struck == {}
+        assert {job for job, _slot in await books.runs(stage.db)} == JOBS
+
+
+async def _crash(postgres: realservers.PostgresServer) -> None:
+    """Kill PostgreSQL twice; it is back at once, as under a supervisor."""
+    for _ in range(2):
+        await asyncio.sleep(PAUSE_SECONDS)
+        postgres.kill()
+        postgres.start()
+
+
 async def _nothing_was_lost_or_doubled(stage: Stage, end: books.Books) -> None:
     assert (await stage.town.line("GET", "/simulator/violations"))["items"] == []
     end.every_event_was_acted_on_once()
