@@ -43,6 +43,7 @@ def started(
         [sys.executable, *arguments],
         env={**plain(), **environment},
         cwd=ROOT,
+        stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
     pin(core, child.pid, if_possible=pinned)

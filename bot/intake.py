@@ -34,8 +34,6 @@ Row = dict[str, Any]
 MAX_BODY = 1_048_576
 USER_ID = re.compile(r"U[0-9a-f]{32}")
 CONNECTIVITY_TOKENS = frozenset({"0" * 32, "f" * 32})  # LINE's console once sent such test events
-MAX_COMMITS = 3
-FULL_GROUP = 16  # requests that are worth a commit of their own while another one runs
 LATEST_TIMESTAMP = 4_102_444_800_000  # the year 2100, in milliseconds
 
 
@@ -97,17 +95,12 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Stores the rows of all requests that wait, in one transaction; then the next ones.
-
-    PostgreSQL takes a second and a third group while the disk is still busy with the first.
-    """
+    """Stores the rows of all requests that wait, in one transaction; then the next ones."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._waiting: list[_Waiting] = []
-        self._width = 1 if runtime.settings.is_sqlite else MAX_COMMITS
-        self._running = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
 
     async def store(self, rows: list[Row]) -> None:
         """Return when the rows are committed; raise when they could not be."""
@@ -115,22 +108,15 @@ class GroupCommit:
             return
         waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        is_worth_it = not self._running or len(self._waiting) >= FULL_GROUP
-        if is_worth_it and self._running < self._width:
-            self._running += 1
-            task = asyncio.create_task(self._run())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
         await waiting.done
 
     async def _run(self) -> None:
-        try:
-            while self._waiting:
-                group, self._waiting = self._waiting, []
-                await self._store(group)
-                self._runtime.wakes.wake("events")
-        finally:
-            self._running -= 1  # nothing may come between the last look and this
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            await self._store(group)
+            self._runtime.wakes.wake("events")
 
     async def _store(self, group: list[_Waiting]) -> None:
         try:

@@ -75,11 +75,11 @@ def unpack(
     if len(data) > MAX_FOREIGN or len(parts) != 4 or not signer.verify(head, signature):  # noqa: PLR2004
         raise ForeignButton("This button is not one of ours.")
     kind, version, expiry, payload = parts
+    if expiry and datetime.fromtimestamp(int(expiry, 16), UTC) < now:
+        raise ExpiredButton("This button has expired.")
     model = next((k for k in kinds if k.kind == kind and str(k.version) == version), None)
     if model is None:
         raise ForeignButton(f"Buttons of kind {kind!r} version {version} are no longer known.")
-    if expiry and datetime.fromtimestamp(int(expiry, 16), UTC) < now:
-        raise ExpiredButton("This button has expired.")
     return _read(model, payload)
 
 

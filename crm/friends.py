@@ -1,5 +1,6 @@
 """Friends: LINE users as seen on a channel; who follows, who blocked, who they are."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from core.db import insert_new, table
 from core.line.client import Profile
 from crm.activities import Fact
 from crm.models import BLOCKED, FOLLOWING, Customer, Friend
+
+_PICTURE = re.compile(r"[^\0]{1,2000}")  # the column's width; half an address is none
 
 
 async def recognise(
@@ -119,14 +122,23 @@ async def keep_profiles(
         "profile_fetched_at": now,
     }
     told = [
-        {"id": id_, **done, "display_name": p.display_name[:100], "picture_url": p.picture_url,
-         "language": p.language}
-        for id_, p in profiles.items()
-        if p is not None
-    ]  # fmt: skip
+        {"id": id_, **done, **_storable(profile)}
+        for id_, profile in profiles.items()
+        if profile is not None
+    ]
     await bulk.update_rows(session, table(Friend), told)
     untold = [{"id": id_, **done} for id_, profile in profiles.items() if profile is None]
     await bulk.update_rows(session, table(Friend), untold)
+
+
+def _storable(profile: Profile) -> dict[str, str | None]:
+    """A profile as our columns take it: one that is odd must not hold up the others."""
+    language, picture = profile.language, profile.picture_url
+    return {
+        "display_name": profile.display_name.replace("\0", "")[:100],
+        "picture_url": picture if picture and _PICTURE.fullmatch(picture) else None,
+        "language": language.replace("\0", "")[:35] if language else None,
+    }
 
 
 async def _locked(session: AsyncSession, channel_id: int, user_ids: list[str]) -> dict[str, Friend]:

@@ -50,7 +50,7 @@ log = logs.get(__name__)
 
 BATCH = 500
 IN_FLIGHT = 48
-SETTLE_SECONDS = 0.1
+SETTLE_SECONDS = 0.2
 MAX_MESSAGES = 5
 LEASE = timedelta(seconds=25)
 CALL_TAKES = timedelta(seconds=12)  # a call begun later than this before the lease's end is left

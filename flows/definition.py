@@ -52,9 +52,8 @@ def _number(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-Number = Annotated[
-    int | float, BeforeValidator(_number)
-]  # kept as it was written: 3000, not 3000.0
+# Kept as it was written: 3000, not 3000.0.
+Number = Annotated[int | float, BeforeValidator(_number)]
 
 
 class Condition(Part):

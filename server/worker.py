@@ -46,8 +46,9 @@ async def working(runtime: Runtime) -> AsyncIterator[BeltRunner]:
         yield runner
     finally:
         first.cancel()
-        sweep.shutdown(wait=False)
+        # The belts first: shutting the sweep down cancels what it has begun, mid-call or not.
         await runner.stop(patience=STOP_PATIENCE)
+        sweep.shutdown(wait=False)
         waking.cancel()
         await asyncio.wait({waking}, timeout=QUEUE_PATIENCE_SECONDS)
 

@@ -128,6 +128,13 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def resident_mib(pid: int) -> float:
+    """How much memory the process holds (RSS)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
+
+
 async def get(url: str, *, token: str = "") -> Any:
     """JSON from the demo."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}

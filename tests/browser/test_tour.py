@@ -2,11 +2,14 @@
 
 import re
 
+import aiohttp
 from playwright.async_api import Page, expect
 
-from tests.browser.demo_process import Demo
+from tests.browser.demo_process import Demo, past_is_told, resident_mib
 from tests.browser.windows import PATIENCE_MS, from_shop, hears, open_phone
 from tests.shop import Person
+
+YEAR = 365 * 24 * 3600
 
 
 async def test_a_stranger_follows_taps_and_hears_from_the_shop_three_days_later(
@@ -113,3 +116,16 @@ async def test_a_new_person_is_greeted_by_the_name_that_was_typed(hand: Page, de
     await hand.locator("#friend-add").click()
 
     await hears(hand, "もみじさん、はじめまして。")
+
+
+async def test_the_server_of_the_demo_stays_under_200_mib(
+    demo: Demo, sakura: Person, http: aiohttp.ClientSession
+) -> None:
+    await past_is_told(demo)
+    await sakura.follow()
+    for _ in range(50):
+        await sakura.say("おすすめ")
+    async with http.post(f"{demo.phone_url}/simulator/clock", json={"advance_seconds": YEAR}):
+        pass
+
+    assert resident_mib(demo.children()["server"]) < 200

@@ -572,7 +572,10 @@ async def test_a_call_there_was_no_time_for_counts_as_not_made(
     assert await post.states(id_) == ["sent"]
 
 
-async def test_a_batch_takes_a_bounded_number_of_statements(post: Post, cast: Cast) -> None:
+async def test_a_batch_takes_a_bounded_number_of_statements(
+    post: Post, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "SETTLE_SECONDS", 60)  # answers are else written as they come
     few, many = await cast.crowd(3), await cast.befriend(*(f"客{n}" for n in range(80)))
 
     async def statements(people: list[Friend]) -> int:

@@ -72,9 +72,9 @@ async def test_processes_that_are_killed_while_redis_forgets_everything_lose_and
 
         struck = await stage.evening()
         end = await books.read(stage.town, stage.db)
-        books.was_stormy(struck)
         await _nothing_was_lost_or_doubled(stage, end)
         end.every_held_one_has_its_reason(struck, stage.killed_at)
+        books.was_stormy(struck)
         assert {job for job, _slot in await books.runs(stage.db)} == JOBS
 
 

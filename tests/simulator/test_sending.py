@@ -180,7 +180,7 @@ async def test_without_a_good_token_nothing_goes(client: AsyncClient, header: st
         (b"{}", "", 415),
         (b"{", "application/json", 400),
         (b"[]", "application/json; charset=utf-8", 400),
-        (gzip.compress(b"{}"), "application/json", 400),
+        (gzip.compress(b"{}", mtime=0), "application/json", 400),
         (b" " * (2 * 1024 * 1024 + 1), "application/json", 413),
     ],
 )
