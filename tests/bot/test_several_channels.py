@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -104,11 +105,15 @@ async def test_each_channel_answers_in_its_own_name_with_its_own_token(
         pass
 
     heard = {
-        id_: [entry["message"]["text"][:4] for entry in channel.friend(HANA).entries()]
+        id_: [_text_of(entry)[:4] for entry in channel.friend(HANA).entries()]
         for id_, channel in two.channels.items()
     }
     assert heard == {CHANNEL_ID: ["お問い合"], OTHER_ID: ["メッセー"]}
     assert {status for (_name, status), _n in two.requests.items()} == {200}
+
+
+def _text_of(entry: Any) -> str:
+    return str(entry["message"]["text"])
 
 
 async def test_profiles_are_asked_of_the_channel_that_met_the_person(
