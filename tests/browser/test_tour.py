@@ -128,7 +128,6 @@ async def test_the_server_of_the_demo_stays_under_200_mib(
     async with http.post(f"{demo.phone_url}/simulator/clock", json={"advance_seconds": YEAR}):
         pass
 
-    print(
         "RSS",
         {n: resident_mib(p) for n, p in demo.children().items()}
         | {"parent": resident_mib(demo.process.pid)},
