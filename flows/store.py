@@ -32,11 +32,17 @@ async def get(session: AsyncSession, key: str, *, lock: bool = False) -> Flow:
 
 
 async def save(
-    session: AsyncSession, definition: FlowDefinition, *, now: datetime, version: int | None = None
+    session: AsyncSession,
+    definition: FlowDefinition,
+    *,
+    now: datetime,
+    version: int | None = None,
+    as_new: bool = False,
 ) -> tuple[Flow, bool]:
     """Save the draft; returns the flow and whether anything changed.
 
-    `version` is what the caller has read: another one now raises `StaleVersion`. What is published
+    `version` is what the caller has read: another one now raises `StaleVersion`. `as_new` says that
+    the caller saw none: one that somebody has made meanwhile raises `Conflict`. What is published
     stays as it is until `publish`.
     """
     await _templates_exist(session, definition)
@@ -52,6 +58,8 @@ async def save(
         session.add(flow)
         await session.flush()
         return flow, True
+    if as_new:
+        raise Conflict(f"Somebody else has just made a flow {definition.key!r}; read it first.")
     if version is not None and version != flow.version:
         raise StaleVersion(current=flow.version)
     if flow.definition == written:

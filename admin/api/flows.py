@@ -196,7 +196,7 @@ async def create_flow(request: Request, change: Creating, response: Response) ->
     session = await change.begin()
     if await _exists(session, definition.key):
         raise flow_bodies.exists_already(definition.key)
-    return await _save(session, definition, change, response)
+    return await _save(session, definition, change, response, as_new=True)
 
 
 @routes.put(
@@ -216,14 +216,15 @@ async def save_flow(
     definition = await _definition(request, change, key)
     read = version_read(if_match)
     session = await change.begin()
-    if await _exists(session, key):
+    known = await _exists(session, key)
+    if known:
         flow = await store.get(session, key, lock=True)
         check_version(flow.version, if_match, needed=True)
     elif read is not None:
         raise NotFound("flow", key)
     else:
         response.status_code = 201
-    return await _save(session, definition, change, response)
+    return await _save(session, definition, change, response, as_new=not known)
 
 
 @routes.post(
@@ -336,9 +337,14 @@ async def _definition(request: Request, change: Change, key: str | None) -> Flow
 
 
 async def _save(
-    session: AsyncSession, definition: FlowDefinition, change: Change, response: Response
+    session: AsyncSession,
+    definition: FlowDefinition,
+    change: Change,
+    response: Response,
+    *,
+    as_new: bool,
 ) -> FlowRead:
-    flow, changed = await store.save(session, definition, now=change.now)
+    flow, changed = await store.save(session, definition, now=change.now, as_new=as_new)
     if changed:
         change.note("flow.save", f"flow:{flow.key}", version=flow.version)
     return await _told(session, flow.key, response)

@@ -43,6 +43,18 @@ async def test_a_change_on_top_of_somebody_elses_is_refused(
     assert (await store.get(session, "hello")).definition == store.to_json(TWO)
 
 
+async def test_who_creates_a_flow_does_not_overwrite_one_made_meanwhile(
+    runtime: Runtime, session: AsyncSession
+) -> None:
+    now = await runtime.clock.now()
+    await store.save(session, ONE, now=now, as_new=True)
+
+    with pytest.raises(Conflict, match="Somebody else"):
+        await store.save(session, TWO, now=now, as_new=True)
+
+    assert (await store.get(session, "hello")).definition == store.to_json(ONE)
+
+
 async def test_what_is_published_stays_until_the_next_publishing(
     runtime: Runtime, session: AsyncSession
 ) -> None:

@@ -100,8 +100,9 @@ class Books:
         assert self.events == {
             ("follow", "handled"): len(self.said),
             ("message", "handled"): questions,
-        }
-        assert self.activities == {"followed": len(self.said), "replied": questions}
+        }, self.events
+        wanted = {"followed": len(self.said), "replied": questions}
+        assert self.activities == wanted, self.activities
 
     def every_message_was_queued_once(
         self, old_friends: Sequence[str], texts: Sequence[str]
@@ -113,7 +114,7 @@ class Books:
             wanted.update((user_id, answer_to(question)) for question in questions)
             wanted[user_id, THANKS] += questions.count(WORDS[-1])
         queued = Counter((sent.user_id, text) for sent in self.deliveries for text in sent.texts)
-        assert queued == wanted
+        assert queued == wanted, (queued - wanted, wanted - queued)
 
     def every_message_arrived_once(self) -> None:
         """Pushes exactly once; of replies only those may be missing that are shown to staff."""
@@ -125,8 +126,8 @@ class Books:
         queued = Counter((sent.user_id, text) for sent in self.deliveries for text in sent.texts)
         held = Counter((sent.user_id, text) for sent in self.held for text in sent.texts)
         told = self.told()
-        assert told - queued == {}, "doubled"
-        assert queued - held - told == {}, "lost"
+        assert told <= queued, f"doubled: {told - queued}"
+        assert queued - held <= told, f"lost: {queued - held - told}"
 
     def every_held_one_has_its_reason(
         self, struck: Counter[tuple[str, str]], killed_at: Sequence[datetime]
@@ -159,7 +160,7 @@ class Books:
                     heard[user_id] += [message["text"] for message in call["messages"]]
         for texts in heard.values():
             answers = [text for text in texts if text in ANSWERS]
-            assert answers == sorted(answers)
+            assert answers == sorted(answers), answers
 
     def every_push_was_counted(self) -> None:
         """Each has a key of its own, and stands on the month's bill once."""

@@ -31,7 +31,6 @@ from tests.kill.town import FRIENDS_A_CALL, GREETING, THANKS, WORDS, Town, answe
 
 LOGS = pytest.StashKey[Path]()
 LOG_BYTES = 20_000
-OLD_FRIENDS = 500
 NEWS = tuple(f"お知らせ{number}" for number in range(1, 5))
 # Below the ports that the system gives to connections: one of them must not take a server's port
 # while it is down.
@@ -76,9 +75,9 @@ class Stage:
         everything = (*self.processes, self.line)
         return [moment for process in everything for moment in process.killed_at]
 
-    async def open(self) -> None:
+    async def open(self, old_friends: int) -> None:
         """Make the shop's database: tables, channel, token, flows, rules, and old friends."""
-        self.old_friends = await self.town.crowd(OLD_FRIENDS)
+        self.old_friends = await self.town.crowd(old_friends)
         db, now = Database(self.settings), wall()
         await migrations.upgrade(db)
         async with db.transaction() as session:
@@ -161,7 +160,9 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def staged(folder: Path, database_url: str, redis_url: str = "") -> AsyncIterator[Stage]:
+async def staged(
+    folder: Path, database_url: str, redis_url: str = "", *, old_friends: int = 500
+) -> AsyncIterator[Stage]:
     """A stand-in that runs, and a shop whose processes are still to be started."""
     shop_port, line_port = steady_port(), steady_port()
     line_url = f"http://127.0.0.1:{line_port}"
@@ -183,7 +184,7 @@ async def staged(folder: Path, database_url: str, redis_url: str = "") -> AsyncI
         try:
             line.start()
             await line.is_up()
-            await stage.open()
+            await stage.open(old_friends)
             yield stage
         finally:
             stage.close()

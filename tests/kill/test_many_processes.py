@@ -12,7 +12,8 @@ from tests.kill import books
 from tests.kill.conftest import NEWS, Stage, staged
 from tests.kill.processes import kill_in_turn
 
-GUESTS = 200
+GUESTS = 200  # with ten events each, and 500 old friends who get four messages each
+FEWER_GUESTS, FEWER_FRIENDS = 80, 150
 JOBS = {"ask_line", "forget_reply_tokens", "forget_old_rows"}
 FRIENDLY = {"duplicate_probability": 0.05, "events_per_body": 3, "timeout_seconds": 2.0}
 PAUSE_SECONDS = 5.0
@@ -85,11 +86,13 @@ async def test_two_workers_and_two_clocks_at_once_double_nothing(
     own_postgres: realservers.PostgresServer,
     own_redis: realservers.RedisServer,
 ) -> None:
-    async with staged(folder, own_postgres.create_database(), own_redis.url) as stage:
+    async with staged(
+        folder, own_postgres.create_database(), own_redis.url, old_friends=FEWER_FRIENDS
+    ) as stage:
         await stage.town.line("PUT", "/simulator/webhook-behaviour", FRIENDLY)
         await _start_all(stage)
 
-        await stage.a_busy_day(chance, guests=GUESTS, seconds=10)
+        await stage.a_busy_day(chance, guests=FEWER_GUESTS, seconds=10)
 
         await stage.evening()
         end = await books.read(stage.town, stage.db)
@@ -107,12 +110,14 @@ async def test_postgresql_may_crash_under_all_of_them(
     own_postgres: realservers.PostgresServer,
     own_redis: realservers.RedisServer,
 ) -> None:
-    async with staged(folder, own_postgres.create_database(), own_redis.url) as stage:
+    async with staged(
+        folder, own_postgres.create_database(), own_redis.url, old_friends=FEWER_FRIENDS
+    ) as stage:
         await stage.town.line("PUT", "/simulator/webhook-behaviour", FRIENDLY)
         await _start_all(stage)
 
         await asyncio.gather(
-            stage.a_busy_day(chance, guests=GUESTS // 2, seconds=15), _crash(own_postgres)
+            stage.a_busy_day(chance, guests=FEWER_GUESTS, seconds=15), _crash(own_postgres)
         )
 
         struck = await stage.evening()

@@ -11,7 +11,8 @@ from tests.kill.conftest import NEWS, Stage, staged
 from tests.kill.processes import kill_in_turn
 
 KILLS = 8
-GUESTS = 200
+GUESTS = 200  # with ten events each, and 500 old friends who get four messages each
+FEWER_GUESTS, FEWER_FRIENDS = 80, 150
 UNFRIENDLY = {
     "duplicate_probability": 0.05, "shuffle": True, "events_per_body": 3, "timeout_seconds": 2.0,
 }  # fmt: skip
@@ -38,13 +39,14 @@ async def test_a_server_that_is_killed_again_and_again_acts_once_and_sends_once(
 async def test_line_itself_may_die_and_come_back_as_well(
     folder: Path, chance: random.Random
 ) -> None:
-    async with staged(folder, f"sqlite+aiosqlite:///{folder}/okaeri.db") as stage:
+    database = f"sqlite+aiosqlite:///{folder}/okaeri.db"
+    async with staged(folder, database, old_friends=FEWER_FRIENDS) as stage:
         server = stage.serve()
         await server.is_up()
 
         await asyncio.gather(
             kill_in_turn([server, stage.line], chance, stage.town.calls, each=3),
-            stage.a_busy_day(chance, guests=GUESTS // 2, seconds=15),
+            stage.a_busy_day(chance, guests=FEWER_GUESTS, seconds=15),
         )
 
         await _the_books_agree(stage, stormy=False)

@@ -9,7 +9,7 @@ import pytest
 from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import select, update
 
-from core.clock import AT_ONCE
+from core.clock import AT_ONCE, SimulatedClock
 from core.db import table
 from core.models import JobRun
 from core.runtime import Runtime, running
@@ -122,17 +122,12 @@ async def test_a_job_of_another_version_is_ended_and_holds_up_nobody(
     assert found == {"job": None, "job-of-tomorrow": "no such job in this version"}
 
 
-async def test_what_was_missed_is_made_up_for_once(
-    runtime: Runtime, work: Work, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = SLOT + timedelta(days=30, hours=5)
+async def test_what_was_missed_is_made_up_for_once(runtime: Runtime, work: Work) -> None:
+    assert isinstance(runtime.clock, SimulatedClock)
     await plan(runtime, [("job", SLOT)])
     await run_due(runtime)
 
-    async def later() -> datetime:
-        return now
-
-    monkeypatch.setattr(type(runtime.clock), "now", lambda _self: later())
+    await runtime.clock.move_to(SLOT + timedelta(days=30, hours=5))
     for _ in range(3):
         await timetable.plan_missed(runtime)
         while await run_due(runtime):
