@@ -210,7 +210,9 @@ async def _due_deliveries(session: AsyncSession, now: datetime) -> list[Any]:
 
 
 def _by_friend(rows: Iterable[Any]) -> list[list[Any]]:
-    in_order = sorted(rows, key=lambda row: row.friend_id)  # stable: keeps each friend's order
+    # By id, which is the order of queueing: the clocks of two workers may differ, and with them
+    # what they wrote into `due_at`.
+    in_order = sorted(rows, key=lambda row: (row.friend_id, row.id))
     return [list(group) for _friend, group in groupby(in_order, key=lambda row: row.friend_id)]
 
 

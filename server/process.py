@@ -119,6 +119,7 @@ async def ready(settings: Settings) -> AsyncIterator[Runtime]:
         async with runtime.db.transaction() as session:
             if await channels.ensure_first(session, runtime.seal, settings, now=now):
                 log.info("channel.set_up", channel_id=settings.line_channel_id)
+        await channels.of(runtime).all()  # says at once when the secret key is another one now
         yield runtime
 
 

@@ -52,7 +52,11 @@ class Process:
 
     async def end(self) -> tuple[int, str]:
         """Wait for the end; returns the exit code and what was logged."""
-        _out, said = await asyncio.wait_for(self.process.communicate(), A_WHILE)
+        try:
+            _out, said = await asyncio.wait_for(self.process.communicate(), A_WHILE)
+        finally:
+            if self.process.returncode is None:
+                self.process.kill()
         assert self.process.returncode is not None
         return self.process.returncode, said.decode()
 

@@ -27,7 +27,7 @@ export class Clock {
       byId(`travel-${name}`).addEventListener("click", () => this.travel(seconds));
     }
     byId("travel-evening").addEventListener("click", () =>
-      this.travel(secondsUntilHour(this.now(), 19)),
+      this.travelUntil((now) => secondsUntilHour(now, 19)),
     );
     byId("travel-third-evening").addEventListener("click", () => this.travelToThirdEvening());
     byId("travel-free").addEventListener("submit", (event) => {
@@ -56,7 +56,13 @@ export class Clock {
 
   /** When the step falls due that a new friend's welcome has three days later. */
   travelToThirdEvening() {
-    return this.travel(secondsUntilDay(this.now(), 3, 19));
+    return this.travelUntil((now) => secondsUntilDay(now, 3, 19));
+  }
+
+  /** Ask the time anew, as the shop's may differ from what was last shown, and travel from there. */
+  async travelUntil(secondsFrom) {
+    await this.load();
+    await this.travel(secondsFrom(this.now()));
   }
 
   async travel(seconds) {
