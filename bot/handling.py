@@ -236,7 +236,9 @@ def _parcel(turn: Turn, replies: Replies) -> outbox.Parcel:
         friend_id=turn.friend.id,
         source=f"event:{turn.event_id}",
         messages=list(replies),
-        due_at=turn.now,
+        # Not `now`: of two workers the one that has looked at its clock first may answer last, and
+        # the later answer would be due before the earlier one.
+        due_at=min(turn.at, turn.now),
         purpose=outbox.ANSWER,
     )
 

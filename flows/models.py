@@ -69,6 +69,7 @@ class Enrolment(Model, table=True):
             sqlite_where=text("state = 'active'"),
         ),
         Index("ix_enrolment_customer", "customer_id", "flow_id"),
+        Index("ix_enrolment_friend", "friend_id"),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))

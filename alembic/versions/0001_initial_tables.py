@@ -360,7 +360,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_delivery_waiting",
-            ["due_at"],
+            ["due_at", "id"],
             unique=False,
             postgresql_where=sa.text("state = 'waiting'"),
             sqlite_where=sa.text("state = 'waiting'"),
@@ -461,6 +461,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'active'"),
             sqlite_where=sa.text("state = 'active'"),
         )
+        batch_op.create_index("ix_enrolment_friend", ["friend_id"], unique=False)
 
     # ### end Alembic commands ###
 
@@ -473,6 +474,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("state = 'active'"),
             sqlite_where=sa.text("state = 'active'"),
         )
+        batch_op.drop_index("ix_enrolment_friend")
         batch_op.drop_index("ix_enrolment_customer")
 
     op.drop_table("enrolment")

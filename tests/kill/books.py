@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from typing import Any
 from uuid import UUID
 
@@ -76,9 +77,11 @@ class Books:
         accepted: list[dict[str, Any]],
         said: dict[str, list[str]],
         counted: int,
+        stored: dict[str, list[str]],
     ) -> None:
         self.events, self.activities, self.deliveries = events, activities, deliveries
         self.accepted, self.said, self.counted = accepted, said, counted
+        self.stored = stored
 
     @property
     def held(self) -> list[Sent]:
@@ -152,15 +155,25 @@ class Books:
         assert len({sent.call for sent in self.held}) < len(answers) / 2
 
     def answers_came_in_order(self) -> None:
-        """Each guest asked the questions in order, and was answered so."""
+        """Each guest asked the questions in order, and was answered so.
+
+        A question may only be answered after a later one when it also came in after it: LINE sends
+        an event again when its 200 was lost or late, and meanwhile goes on with newer ones.
+        """
         heard: dict[str, list[str]] = {user_id: [] for user_id in self.said}
         for call in self.accepted:
             for user_id in call["delivered_to"]:
                 if user_id in heard:
                     heard[user_id] += [message["text"] for message in call["messages"]]
-        for texts in heard.values():
+        for user_id, texts in heard.items():
             answers = [text for text in texts if text in ANSWERS]
-            assert answers == sorted(answers), answers
+            came_in = [answer_to(question) for question in self.stored[user_id]]
+            overtaken = [
+                (first, then)
+                for first, then in combinations(answers, 2)
+                if then < first and came_in.index(then) < came_in.index(first)
+            ]
+            assert not overtaken, (overtaken, answers, came_in)
 
     def every_push_was_counted(self) -> None:
         """Each has a key of its own, and stands on the month's bill once."""
@@ -181,8 +194,25 @@ async def read(town: Town, db: Database) -> Books:
         activities = Counter({row[0]: row[1] for row in await session.execute(kinds_)})
         counted = await session.scalar(select(func.sum(quota.c.counted))) or 0
     return Books(
-        events, activities, await _deliveries(db), await town.accepted(), await town.said(), counted
+        events,
+        activities,
+        await _deliveries(db),
+        await town.accepted(),
+        await town.said(),
+        counted,
+        await _questions(db),
     )
+
+
+async def _questions(db: Database) -> dict[str, list[str]]:
+    """What each guest asked, by user id, in the order in which the shop has stored it."""
+    event = table(WebhookEvent)
+    query = select(event.c.payload).where(event.c.type == "message").order_by(event.c.id)
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    async with db.reading() as session:
+        for payload in await session.scalars(query):
+            found[payload["source"]["userId"]].append(payload["message"]["text"])
+    return found
 
 
 async def _deliveries(db: Database) -> list[Sent]:
