@@ -16,14 +16,22 @@ import admin.models
 import bot.models
 import core.db
 import core.models
+import crm.coupons.models
+import crm.customers.models
+import crm.linking.models
 import crm.models
+import crm.points.models
+import crm.purchases.models
 import delivery.models
 import flows.models
 from core.db import Database, Model
 from core.errors import StartError
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
-MODELS = (admin.models, bot.models, core.models, crm.models, delivery.models, flows.models)
+MODELS = (
+    admin.models, bot.models, core.models, crm.models, crm.coupons.models, crm.customers.models,
+    crm.linking.models, crm.points.models, crm.purchases.models, delivery.models, flows.models,
+)  # fmt: skip
 LOCK = 0x6F6B6165  # any number; two migrating processes must use the same
 
 

@@ -31,6 +31,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
     )
     op.create_table(
+        "attribute_definition",
+        sa.Column("key", sa.String(length=60), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("type", sa.String(length=12), nullable=False),
+        sa.Column("choices", core.db.Json, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "type IN ('text', 'number', 'date', 'choice', 'yes_no')",
+            name=op.f("ck_attribute_definition_type"),
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_attribute_definition")),
+    )
+    op.create_table(
         "audit_entry",
         sa.Column("id", core.db.BigId, nullable=False),
         sa.Column("at", core.db.UtcDateTime(), nullable=False),
@@ -59,11 +75,81 @@ def upgrade() -> None:
         sa.UniqueConstraint("channel_id", name=op.f("uq_channel_channel_id")),
     )
     op.create_table(
+        "coupon",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(length=60), nullable=False),
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("description", sa.String(length=500), nullable=False),
+        sa.Column("discount", core.db.Json, nullable=False),
+        sa.Column("conditions", core.db.Json, nullable=False),
+        sa.Column("valid_from", core.db.UtcDateTime(), nullable=True),
+        sa.Column("valid_until", core.db.UtcDateTime(), nullable=True),
+        sa.Column("valid_days", sa.Integer(), nullable=True),
+        sa.Column("max_uses", sa.Integer(), nullable=False),
+        sa.Column("per_customer", sa.Integer(), nullable=False),
+        sa.Column("max_redemptions", sa.Integer(), nullable=True),
+        sa.Column("redeemed", sa.Integer(), nullable=False),
+        sa.Column("remind_days", sa.Integer(), nullable=True),
+        sa.Column("code_source", sa.String(length=12), nullable=False),
+        sa.Column("pool_warning", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("line_coupon_ids", core.db.Json, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "code_source IN ('generated', 'pool')", name=op.f("ck_coupon_code_source")
+        ),
+        sa.CheckConstraint("state IN ('active', 'archived')", name=op.f("ck_coupon_state")),
+        sa.CheckConstraint(
+            "max_redemptions IS NULL OR redeemed <= max_redemptions",
+            name=op.f("ck_coupon_max_redemptions"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_coupon")),
+        sa.UniqueConstraint("key", name=op.f("uq_coupon_key")),
+    )
+    op.create_table(
         "customer",
         sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("member_number", sa.String(length=60), nullable=True),
+        sa.Column("name", sa.String(length=100), nullable=True),
+        sa.Column("kana", sa.String(length=100), nullable=True),
+        sa.Column("birthday", sa.String(length=10), nullable=True),
+        sa.Column("birth_md", sa.Integer(), nullable=True),
+        sa.Column("phone", sa.String(length=20), nullable=True),
+        sa.Column("email", sa.String(length=254), nullable=True),
+        sa.Column("gender", sa.String(length=20), nullable=True),
+        sa.Column("postal_code", sa.String(length=8), nullable=True),
+        sa.Column("rank", sa.String(length=40), nullable=True),
+        sa.Column("rank_since", core.db.UtcDateTime(), nullable=True),
+        sa.Column("rank_until", core.db.UtcDateTime(), nullable=True),
+        sa.Column("points", core.db.BigId, server_default="0", nullable=False),
+        sa.Column("points_owed", core.db.BigId, server_default="0", nullable=False),
+        sa.Column("purchase_count", core.db.BigId, server_default="0", nullable=False),
+        sa.Column("purchase_total", core.db.BigId, server_default="0", nullable=False),
+        sa.Column("first_purchased_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("last_purchased_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("merged_into_id", core.db.BigId, nullable=True),
+        sa.Column("erased_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=True),
+        sa.CheckConstraint("points >= 0", name=op.f("ck_customer_points")),
+        sa.CheckConstraint("points_owed >= 0", name=op.f("ck_customer_points_owed")),
+        sa.ForeignKeyConstraint(
+            ["merged_into_id"], ["customer.id"], name=op.f("fk_customer_merged_into_id_customer")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customer")),
+        sa.UniqueConstraint("member_number", name=op.f("uq_customer_member_number")),
     )
+    with op.batch_alter_table("customer", schema=None) as batch_op:
+        batch_op.create_index("ix_customer_birth_md", ["birth_md"], unique=False)
+        batch_op.create_index("ix_customer_email", ["email"], unique=False)
+        batch_op.create_index("ix_customer_last_purchased_at", ["last_purchased_at"], unique=False)
+        batch_op.create_index("ix_customer_merged_into_id", ["merged_into_id"], unique=False)
+        batch_op.create_index("ix_customer_phone", ["phone"], unique=False)
+        batch_op.create_index("ix_customer_rank", ["rank", "rank_until"], unique=False)
+
     op.create_table(
         "flow",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -94,6 +180,18 @@ def upgrade() -> None:
         batch_op.create_index("ix_idempotent_answer_created_at", ["created_at"], unique=False)
 
     op.create_table(
+        "import_mapping",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("encoding", sa.String(length=20), nullable=False),
+        sa.Column("columns", core.db.Json, nullable=False),
+        sa.Column("values", core.db.Json, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_import_mapping")),
+    )
+    op.create_table(
         "job_run",
         sa.Column("job", sa.String(length=60), nullable=False),
         sa.Column("slot_at", core.db.UtcDateTime(), nullable=False),
@@ -114,6 +212,22 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "link_attempt",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("at", core.db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_link_attempt")),
+    )
+    with op.batch_alter_table("link_attempt", schema=None) as batch_op:
+        batch_op.create_index("ix_link_attempt_subject", ["subject", "at"], unique=False)
+
+    op.create_table(
+        "link_thanks",
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("thanked_at", core.db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_link_thanks")),
+    )
+    op.create_table(
         "message_template",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(length=60), nullable=False),
@@ -125,6 +239,37 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_message_template")),
         sa.UniqueConstraint("key", name=op.f("uq_message_template_key")),
     )
+    op.create_table(
+        "policy",
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("value", core.db.Json, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_policy")),
+    )
+    op.create_table(
+        "purchase_source",
+        sa.Column("key", sa.String(length=60), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("sealed_secret", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("received_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=False),
+        sa.CheckConstraint("kind IN ('shopify', 'signed')", name=op.f("ck_purchase_source_kind")),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_purchase_source")),
+    )
+    op.create_table(
+        "received_hook",
+        sa.Column("source", sa.String(length=60), nullable=False),
+        sa.Column("hook_id", sa.String(length=100), nullable=False),
+        sa.Column("received_at", core.db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "hook_id", name=op.f("pk_received_hook")),
+    )
+    with op.batch_alter_table("received_hook", schema=None) as batch_op:
+        batch_op.create_index("ix_received_hook_received_at", ["received_at"], unique=False)
+
     op.create_table(
         "simulated_time",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -146,6 +291,99 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_text_rule")),
         sa.UniqueConstraint("key", name=op.f("uq_text_rule_key")),
     )
+    op.create_table(
+        "topic",
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("description", sa.String(length=200), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_topic")),
+    )
+    op.create_table(
+        "attribute_value",
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("key", sa.String(length=60), nullable=False),
+        sa.Column("text", sa.String(length=1000), nullable=True),
+        sa.Column("number", sa.Float(), nullable=True),
+        sa.Column("source", sa.String(length=60), nullable=False),
+        sa.Column("set_at", core.db.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_attribute_value_customer_id_customer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["key"],
+            ["attribute_definition.key"],
+            name=op.f("fk_attribute_value_key_attribute_definition"),
+        ),
+        sa.PrimaryKeyConstraint("customer_id", "key", name=op.f("pk_attribute_value")),
+    )
+    with op.batch_alter_table("attribute_value", schema=None) as batch_op:
+        batch_op.create_index("ix_attribute_value_number", ["key", "number"], unique=False)
+        batch_op.create_index("ix_attribute_value_text", ["key", "text"], unique=False)
+
+    op.create_table(
+        "consent",
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("topic", sa.String(length=40), nullable=False),
+        sa.Column("granted", sa.Boolean(), nullable=False),
+        sa.Column("source", sa.String(length=60), nullable=False),
+        sa.Column("decided_at", core.db.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_consent_customer_id_customer")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", "topic", name=op.f("pk_consent")),
+    )
+    with op.batch_alter_table("consent", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_consent_refused",
+            ["topic", "customer_id"],
+            unique=False,
+            postgresql_where=sa.text("NOT granted"),
+            sqlite_where=sa.text("NOT granted"),
+        )
+
+    op.create_table(
+        "customer_merge",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("from_id", core.db.BigId, nullable=False),
+        sa.Column("into_id", core.db.BigId, nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("evidence", core.db.Json, nullable=False),
+        sa.Column("moved", core.db.Json, nullable=False),
+        sa.Column("kept", core.db.Json, nullable=False),
+        sa.Column("actor", sa.String(length=60), nullable=False),
+        sa.Column("merged_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("undone_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("undone_by", sa.String(length=60), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["from_id"], ["customer.id"], name=op.f("fk_customer_merge_from_id_customer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["into_id"], ["customer.id"], name=op.f("fk_customer_merge_into_id_customer")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_customer_merge")),
+    )
+    with op.batch_alter_table("customer_merge", schema=None) as batch_op:
+        batch_op.create_index("ix_customer_merge_from_id", ["from_id"], unique=False)
+        batch_op.create_index("ix_customer_merge_into_id", ["into_id"], unique=False)
+
+    op.create_table(
+        "customer_tag",
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("tag", sa.String(length=60), nullable=False),
+        sa.Column("source", sa.String(length=60), nullable=False),
+        sa.Column("added_at", core.db.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_customer_tag_customer_id_customer")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", "tag", name=op.f("pk_customer_tag")),
+    )
+    with op.batch_alter_table("customer_tag", schema=None) as batch_op:
+        batch_op.create_index("ix_customer_tag_tag", ["tag", "customer_id"], unique=False)
+
     op.create_table(
         "dispatch",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -232,6 +470,100 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "issued_coupon",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("coupon_id", sa.Integer(), nullable=False),
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("max_uses", sa.Integer(), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(length=160), nullable=False),
+        sa.Column("issued_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("valid_from", core.db.UtcDateTime(), nullable=False),
+        sa.Column("expires_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("remind_at", core.db.UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('held', 'used', 'revoked')", name=op.f("ck_issued_coupon_state")
+        ),
+        sa.CheckConstraint("used >= 0 AND used <= max_uses", name=op.f("ck_issued_coupon_used")),
+        sa.ForeignKeyConstraint(
+            ["coupon_id"], ["coupon.id"], name=op.f("fk_issued_coupon_coupon_id_coupon")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_issued_coupon_customer_id_customer")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_issued_coupon")),
+        sa.UniqueConstraint("code", name=op.f("uq_issued_coupon_code")),
+        sa.UniqueConstraint("source", name=op.f("uq_issued_coupon_source")),
+    )
+    with op.batch_alter_table("issued_coupon", schema=None) as batch_op:
+        batch_op.create_index("ix_issued_coupon_coupon", ["coupon_id", "customer_id"], unique=False)
+        batch_op.create_index(
+            "ix_issued_coupon_customer", ["customer_id", "expires_at"], unique=False
+        )
+        batch_op.create_index(
+            "ix_issued_coupon_remind",
+            ["remind_at"],
+            unique=False,
+            postgresql_where=sa.text("remind_at IS NOT NULL AND state = 'held'"),
+            sqlite_where=sa.text("remind_at IS NOT NULL AND state = 'held'"),
+        )
+
+    op.create_table(
+        "link_nonce",
+        sa.Column("nonce_hash", sa.String(length=64), nullable=False),
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("expires_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("used_at", core.db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_link_nonce_customer_id_customer")
+        ),
+        sa.PrimaryKeyConstraint("nonce_hash", name=op.f("pk_link_nonce")),
+    )
+    with op.batch_alter_table("link_nonce", schema=None) as batch_op:
+        batch_op.create_index("ix_link_nonce_expires_at", ["expires_at"], unique=False)
+
+    op.create_table(
+        "purchase",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("source", sa.String(length=60), nullable=False),
+        sa.Column("order_id", sa.String(length=100), nullable=False),
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("purchased_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("refunded", sa.Integer(), nullable=False),
+        sa.Column("points_used", sa.Integer(), nullable=False),
+        sa.Column("coupon_code", sa.String(length=40), nullable=True),
+        sa.Column("store", sa.String(length=60), nullable=True),
+        sa.Column("paid_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("shipped_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("delivered_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("cancelled_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("rank", sa.String(length=40), nullable=True),
+        sa.Column("points_full", sa.Integer(), nullable=True),
+        sa.Column("points_full_for", sa.Integer(), nullable=True),
+        sa.Column("warnings", core.db.Json, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", core.db.UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "refunded >= 0 AND refunded <= total", name=op.f("ck_purchase_refunded")
+        ),
+        sa.CheckConstraint("total >= 0", name=op.f("ck_purchase_total")),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_purchase_customer_id_customer")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_purchase")),
+        sa.UniqueConstraint("source", "order_id", name=op.f("uq_purchase_source_order_id")),
+    )
+    with op.batch_alter_table("purchase", schema=None) as batch_op:
+        batch_op.create_index("ix_purchase_customer", ["customer_id", "purchased_at"], unique=False)
+        batch_op.create_index("ix_purchase_order_id", ["order_id"], unique=False)
+        batch_op.create_index("ix_purchase_purchased_at", ["purchased_at"], unique=False)
+
+    op.create_table(
         "quota",
         sa.Column("channel_id", sa.Integer(), nullable=False),
         sa.Column("month", sa.String(length=7), nullable=False),
@@ -245,6 +577,33 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("channel_id", "month", name=op.f("pk_quota")),
     )
+    op.create_table(
+        "suspected_double",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("first_id", core.db.BigId, nullable=False),
+        sa.Column("second_id", core.db.BigId, nullable=False),
+        sa.Column("evidence", core.db.Json, nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("found_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("decided_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("decided_by", sa.String(length=60), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('open', 'dismissed', 'merged')", name=op.f("ck_suspected_double_state")
+        ),
+        sa.ForeignKeyConstraint(
+            ["first_id"], ["customer.id"], name=op.f("fk_suspected_double_first_id_customer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["second_id"], ["customer.id"], name=op.f("fk_suspected_double_second_id_customer")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_suspected_double")),
+        sa.UniqueConstraint(
+            "first_id", "second_id", name=op.f("uq_suspected_double_first_id_second_id")
+        ),
+    )
+    with op.batch_alter_table("suspected_double", schema=None) as batch_op:
+        batch_op.create_index("ix_suspected_double_state", ["state", "id"], unique=False)
+
     op.create_table(
         "webhook_event",
         sa.Column("id", core.db.BigId, nullable=False),
@@ -318,6 +677,32 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "coupon_code",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("coupon_id", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("issued_coupon_id", core.db.BigId, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["coupon_id"], ["coupon.id"], name=op.f("fk_coupon_code_coupon_id_coupon")
+        ),
+        sa.ForeignKeyConstraint(
+            ["issued_coupon_id"],
+            ["issued_coupon.id"],
+            name=op.f("fk_coupon_code_issued_coupon_id_issued_coupon"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_coupon_code")),
+        sa.UniqueConstraint("code", name=op.f("uq_coupon_code_code")),
+    )
+    with op.batch_alter_table("coupon_code", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_coupon_code_free",
+            ["coupon_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("issued_coupon_id IS NULL"),
+            sqlite_where=sa.text("issued_coupon_id IS NULL"),
+        )
+
+    op.create_table(
         "delivery",
         sa.Column("id", core.db.BigId, nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
@@ -367,6 +752,145 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "member_link",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("friend_id", core.db.BigId, nullable=False),
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("method", sa.String(length=12), nullable=False),
+        sa.Column("linked_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("unlinked_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("unlinked_by", sa.String(length=60), nullable=True),
+        sa.CheckConstraint(
+            "method IN ('account_link', 'page', 'line_login', 'order', 'staff')",
+            name=op.f("ck_member_link_method"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_member_link_customer_id_customer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["friend_id"], ["friend.id"], name=op.f("fk_member_link_friend_id_friend")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_member_link")),
+    )
+    with op.batch_alter_table("member_link", schema=None) as batch_op:
+        batch_op.create_index("ix_member_link_customer_id", ["customer_id"], unique=False)
+        batch_op.create_index(
+            "ix_member_link_friend",
+            ["friend_id"],
+            unique=True,
+            postgresql_where=sa.text("unlinked_at IS NULL"),
+            sqlite_where=sa.text("unlinked_at IS NULL"),
+        )
+
+    op.create_table(
+        "pending_link",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("friend_id", core.db.BigId, nullable=False),
+        sa.Column("order_id", sa.String(length=100), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("expires_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("done_at", core.db.UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'done', 'expired')", name=op.f("ck_pending_link_state")
+        ),
+        sa.ForeignKeyConstraint(
+            ["friend_id"], ["friend.id"], name=op.f("fk_pending_link_friend_id_friend")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_link")),
+    )
+    with op.batch_alter_table("pending_link", schema=None) as batch_op:
+        batch_op.create_index("ix_pending_link_friend_id", ["friend_id"], unique=False)
+        batch_op.create_index(
+            "ix_pending_link_order_id",
+            ["order_id"],
+            unique=False,
+            postgresql_where=sa.text("state = 'waiting'"),
+            sqlite_where=sa.text("state = 'waiting'"),
+        )
+
+    op.create_table(
+        "point_lot",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("granted", sa.Integer(), nullable=False),
+        sa.Column("remaining", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("source", sa.String(length=160), nullable=False),
+        sa.Column("purchase_id", core.db.BigId, nullable=True),
+        sa.Column("granted_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("available_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("expires_at", core.db.UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('pending', 'open', 'closed')", name=op.f("ck_point_lot_state")
+        ),
+        sa.CheckConstraint(
+            "remaining >= 0 AND remaining <= granted", name=op.f("ck_point_lot_remaining")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_point_lot_customer_id_customer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["purchase_id"], ["purchase.id"], name=op.f("fk_point_lot_purchase_id_purchase")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_point_lot")),
+        sa.UniqueConstraint("source", name=op.f("uq_point_lot_source")),
+    )
+    with op.batch_alter_table("point_lot", schema=None) as batch_op:
+        batch_op.create_index("ix_point_lot_customer", ["customer_id", "expires_at"], unique=False)
+        batch_op.create_index(
+            "ix_point_lot_expiring",
+            ["expires_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("state = 'open'"),
+            sqlite_where=sa.text("state = 'open'"),
+        )
+        batch_op.create_index(
+            "ix_point_lot_pending",
+            ["available_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("state = 'pending'"),
+            sqlite_where=sa.text("state = 'pending'"),
+        )
+        batch_op.create_index("ix_point_lot_purchase_id", ["purchase_id"], unique=False)
+
+    op.create_table(
+        "purchase_line",
+        sa.Column("purchase_id", core.db.BigId, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("sku", sa.String(length=100), nullable=True),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("category", sa.String(length=100), nullable=True),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("unit_price", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["purchase_id"], ["purchase.id"], name=op.f("fk_purchase_line_purchase_id_purchase")
+        ),
+        sa.PrimaryKeyConstraint("purchase_id", "position", name=op.f("pk_purchase_line")),
+    )
+    with op.batch_alter_table("purchase_line", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_purchase_line_category", ["category", "purchase_id"], unique=False
+        )
+        batch_op.create_index("ix_purchase_line_sku", ["sku", "purchase_id"], unique=False)
+
+    op.create_table(
+        "purchase_refund",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("purchase_id", core.db.BigId, nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("refunded_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("created_at", core.db.UtcDateTime(), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_purchase_refund_amount")),
+        sa.ForeignKeyConstraint(
+            ["purchase_id"], ["purchase.id"], name=op.f("fk_purchase_refund_purchase_id_purchase")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_purchase_refund")),
+        sa.UniqueConstraint("purchase_id", "key", name=op.f("uq_purchase_refund_purchase_id_key")),
+    )
+    op.create_table(
         "received_message",
         sa.Column("id", core.db.BigId, nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
@@ -391,6 +915,43 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("received_message", schema=None) as batch_op:
         batch_op.create_index("ix_received_message_friend_id", ["friend_id", "id"], unique=False)
+
+    op.create_table(
+        "redemption",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("issued_coupon_id", core.db.BigId, nullable=False),
+        sa.Column("coupon_id", sa.Integer(), nullable=False),
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("source", sa.String(length=160), nullable=True),
+        sa.Column("order_id", sa.String(length=100), nullable=True),
+        sa.Column("store", sa.String(length=60), nullable=True),
+        sa.Column("total", sa.Integer(), nullable=True),
+        sa.Column("discount", sa.Integer(), nullable=True),
+        sa.Column("actor", sa.String(length=60), nullable=False),
+        sa.Column("redeemed_at", core.db.UtcDateTime(), nullable=False),
+        sa.Column("undone_at", core.db.UtcDateTime(), nullable=True),
+        sa.Column("undone_by", sa.String(length=60), nullable=True),
+        sa.Column("undo_reason", sa.String(length=200), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["coupon_id"], ["coupon.id"], name=op.f("fk_redemption_coupon_id_coupon")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_redemption_customer_id_customer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["issued_coupon_id"],
+            ["issued_coupon.id"],
+            name=op.f("fk_redemption_issued_coupon_id_issued_coupon"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_redemption")),
+        sa.UniqueConstraint("source", name=op.f("uq_redemption_source")),
+    )
+    with op.batch_alter_table("redemption", schema=None) as batch_op:
+        batch_op.create_index("ix_redemption_coupon", ["coupon_id", "redeemed_at"], unique=False)
+        batch_op.create_index(
+            "ix_redemption_customer", ["customer_id", "redeemed_at"], unique=False
+        )
+        batch_op.create_index("ix_redemption_issued_coupon_id", ["issued_coupon_id"], unique=False)
 
     op.create_table(
         "reply_token",
@@ -463,18 +1024,79 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_enrolment_friend", ["friend_id"], unique=False)
 
+    op.create_table(
+        "point_entry",
+        sa.Column("id", core.db.BigId, nullable=False),
+        sa.Column("customer_id", core.db.BigId, nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("delta", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("actor", sa.String(length=60), nullable=True),
+        sa.Column("source", sa.String(length=160), nullable=False),
+        sa.Column("purchase_id", core.db.BigId, nullable=True),
+        sa.Column("lot_id", core.db.BigId, nullable=True),
+        sa.Column("occurred_at", core.db.UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('grant', 'spend', 'expire', 'take_back', 'give_back', 'correct', "
+            "'settle', 'transfer')",
+            name=op.f("ck_point_entry_kind"),
+        ),
+        sa.CheckConstraint("delta <> 0", name=op.f("ck_point_entry_delta")),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_point_entry_customer_id_customer")
+        ),
+        sa.ForeignKeyConstraint(
+            ["lot_id"], ["point_lot.id"], name=op.f("fk_point_entry_lot_id_point_lot")
+        ),
+        sa.ForeignKeyConstraint(
+            ["purchase_id"], ["purchase.id"], name=op.f("fk_point_entry_purchase_id_purchase")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_point_entry")),
+        sa.UniqueConstraint("source", name=op.f("uq_point_entry_source")),
+    )
+    with op.batch_alter_table("point_entry", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_point_entry_customer", ["customer_id", "occurred_at", "id"], unique=False
+        )
+        batch_op.create_index("ix_point_entry_purchase_id", ["purchase_id"], unique=False)
+
+    op.create_table(
+        "point_draw",
+        sa.Column("entry_id", core.db.BigId, nullable=False),
+        sa.Column("lot_id", core.db.BigId, nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["point_entry.id"], name=op.f("fk_point_draw_entry_id_point_entry")
+        ),
+        sa.ForeignKeyConstraint(
+            ["lot_id"], ["point_lot.id"], name=op.f("fk_point_draw_lot_id_point_lot")
+        ),
+        sa.PrimaryKeyConstraint("entry_id", "lot_id", name=op.f("pk_point_draw")),
+    )
+    with op.batch_alter_table("point_draw", schema=None) as batch_op:
+        batch_op.create_index("ix_point_draw_lot_id", ["lot_id"], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("point_draw", schema=None) as batch_op:
+        batch_op.drop_index("ix_point_draw_lot_id")
+
+    op.drop_table("point_draw")
+    with op.batch_alter_table("point_entry", schema=None) as batch_op:
+        batch_op.drop_index("ix_point_entry_purchase_id")
+        batch_op.drop_index("ix_point_entry_customer")
+
+    op.drop_table("point_entry")
     with op.batch_alter_table("enrolment", schema=None) as batch_op:
+        batch_op.drop_index("ix_enrolment_friend")
         batch_op.drop_index(
             "ix_enrolment_due",
             postgresql_where=sa.text("state = 'active'"),
             sqlite_where=sa.text("state = 'active'"),
         )
-        batch_op.drop_index("ix_enrolment_friend")
         batch_op.drop_index("ix_enrolment_customer")
 
     op.drop_table("enrolment")
@@ -486,10 +1108,55 @@ def downgrade() -> None:
         )
 
     op.drop_table("reply_token")
+    with op.batch_alter_table("redemption", schema=None) as batch_op:
+        batch_op.drop_index("ix_redemption_issued_coupon_id")
+        batch_op.drop_index("ix_redemption_customer")
+        batch_op.drop_index("ix_redemption_coupon")
+
+    op.drop_table("redemption")
     with op.batch_alter_table("received_message", schema=None) as batch_op:
         batch_op.drop_index("ix_received_message_friend_id")
 
     op.drop_table("received_message")
+    op.drop_table("purchase_refund")
+    with op.batch_alter_table("purchase_line", schema=None) as batch_op:
+        batch_op.drop_index("ix_purchase_line_sku")
+        batch_op.drop_index("ix_purchase_line_category")
+
+    op.drop_table("purchase_line")
+    with op.batch_alter_table("point_lot", schema=None) as batch_op:
+        batch_op.drop_index("ix_point_lot_purchase_id")
+        batch_op.drop_index(
+            "ix_point_lot_pending",
+            postgresql_where=sa.text("state = 'pending'"),
+            sqlite_where=sa.text("state = 'pending'"),
+        )
+        batch_op.drop_index(
+            "ix_point_lot_expiring",
+            postgresql_where=sa.text("state = 'open'"),
+            sqlite_where=sa.text("state = 'open'"),
+        )
+        batch_op.drop_index("ix_point_lot_customer")
+
+    op.drop_table("point_lot")
+    with op.batch_alter_table("pending_link", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_pending_link_order_id",
+            postgresql_where=sa.text("state = 'waiting'"),
+            sqlite_where=sa.text("state = 'waiting'"),
+        )
+        batch_op.drop_index("ix_pending_link_friend_id")
+
+    op.drop_table("pending_link")
+    with op.batch_alter_table("member_link", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_member_link_friend",
+            postgresql_where=sa.text("unlinked_at IS NULL"),
+            sqlite_where=sa.text("unlinked_at IS NULL"),
+        )
+        batch_op.drop_index("ix_member_link_customer_id")
+
+    op.drop_table("member_link")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_delivery_waiting",
@@ -505,6 +1172,14 @@ def downgrade() -> None:
         batch_op.drop_index("ix_delivery_dispatch_id")
 
     op.drop_table("delivery")
+    with op.batch_alter_table("coupon_code", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_coupon_code_free",
+            postgresql_where=sa.text("issued_coupon_id IS NULL"),
+            sqlite_where=sa.text("issued_coupon_id IS NULL"),
+        )
+
+    op.drop_table("coupon_code")
     with op.batch_alter_table("activity", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_activity_react_at",
@@ -528,7 +1203,31 @@ def downgrade() -> None:
         )
 
     op.drop_table("webhook_event")
+    with op.batch_alter_table("suspected_double", schema=None) as batch_op:
+        batch_op.drop_index("ix_suspected_double_state")
+
+    op.drop_table("suspected_double")
     op.drop_table("quota")
+    with op.batch_alter_table("purchase", schema=None) as batch_op:
+        batch_op.drop_index("ix_purchase_purchased_at")
+        batch_op.drop_index("ix_purchase_order_id")
+        batch_op.drop_index("ix_purchase_customer")
+
+    op.drop_table("purchase")
+    with op.batch_alter_table("link_nonce", schema=None) as batch_op:
+        batch_op.drop_index("ix_link_nonce_expires_at")
+
+    op.drop_table("link_nonce")
+    with op.batch_alter_table("issued_coupon", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_issued_coupon_remind",
+            postgresql_where=sa.text("remind_at IS NOT NULL AND state = 'held'"),
+            sqlite_where=sa.text("remind_at IS NOT NULL AND state = 'held'"),
+        )
+        batch_op.drop_index("ix_issued_coupon_customer")
+        batch_op.drop_index("ix_issued_coupon_coupon")
+
+    op.drop_table("issued_coupon")
     with op.batch_alter_table("friend", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_friend_profile_due",
@@ -547,9 +1246,43 @@ def downgrade() -> None:
         )
 
     op.drop_table("dispatch")
+    with op.batch_alter_table("customer_tag", schema=None) as batch_op:
+        batch_op.drop_index("ix_customer_tag_tag")
+
+    op.drop_table("customer_tag")
+    with op.batch_alter_table("customer_merge", schema=None) as batch_op:
+        batch_op.drop_index("ix_customer_merge_into_id")
+        batch_op.drop_index("ix_customer_merge_from_id")
+
+    op.drop_table("customer_merge")
+    with op.batch_alter_table("consent", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_consent_refused",
+            postgresql_where=sa.text("NOT granted"),
+            sqlite_where=sa.text("NOT granted"),
+        )
+
+    op.drop_table("consent")
+    with op.batch_alter_table("attribute_value", schema=None) as batch_op:
+        batch_op.drop_index("ix_attribute_value_text")
+        batch_op.drop_index("ix_attribute_value_number")
+
+    op.drop_table("attribute_value")
+    op.drop_table("topic")
     op.drop_table("text_rule")
     op.drop_table("simulated_time")
+    with op.batch_alter_table("received_hook", schema=None) as batch_op:
+        batch_op.drop_index("ix_received_hook_received_at")
+
+    op.drop_table("received_hook")
+    op.drop_table("purchase_source")
+    op.drop_table("policy")
     op.drop_table("message_template")
+    op.drop_table("link_thanks")
+    with op.batch_alter_table("link_attempt", schema=None) as batch_op:
+        batch_op.drop_index("ix_link_attempt_subject")
+
+    op.drop_table("link_attempt")
     with op.batch_alter_table("job_run", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_job_run_open",
@@ -558,16 +1291,27 @@ def downgrade() -> None:
         )
 
     op.drop_table("job_run")
+    op.drop_table("import_mapping")
     with op.batch_alter_table("idempotent_answer", schema=None) as batch_op:
         batch_op.drop_index("ix_idempotent_answer_created_at")
 
     op.drop_table("idempotent_answer")
     op.drop_table("flow")
+    with op.batch_alter_table("customer", schema=None) as batch_op:
+        batch_op.drop_index("ix_customer_rank")
+        batch_op.drop_index("ix_customer_phone")
+        batch_op.drop_index("ix_customer_merged_into_id")
+        batch_op.drop_index("ix_customer_last_purchased_at")
+        batch_op.drop_index("ix_customer_email")
+        batch_op.drop_index("ix_customer_birth_md")
+
     op.drop_table("customer")
+    op.drop_table("coupon")
     op.drop_table("channel")
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.drop_index("ix_audit_entry_subject")
 
     op.drop_table("audit_entry")
+    op.drop_table("attribute_definition")
     op.drop_table("api_token")
     # ### end Alembic commands ###

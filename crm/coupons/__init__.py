@@ -1,0 +1,1 @@
+"""Coupons: definitions, each customer's copies, and their use, as often as they say."""
