@@ -23,7 +23,7 @@ from core import logs
 from core.db import table
 from core.jobs import BeltRunner
 from core.pace import Pace
-from core.runtime import Runtime, running
+from core.runtime import Runtime, running, settle_memory
 from core.settings import load
 from delivery.dispatcher import IN_FLIGHT
 from delivery.jobs import DISPATCH
@@ -92,6 +92,7 @@ async def ours(plan: Plan) -> Sent:
         await wait_in_outbox(runtime, plan.warm_up)
         await work_off()
         await wait_in_outbox(runtime, plan.pushes)
+        settle_memory()  # as a worker has done at its start
         return await _timed(work_off)
 
 

@@ -54,8 +54,8 @@ class Intake:
             status, text = 503, "not stored, send it again"
             if _is_about_values(error):
                 status, text = 400, "holds values that cannot be stored"
-        metrics.WEBHOOKS.labels(str(status)).inc()
-        body = orjson.dumps({"message": text} if text else {})
+        metrics.webhook(status)
+        body = orjson.dumps({"message": text}) if text else b"{}"
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

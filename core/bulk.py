@@ -42,7 +42,7 @@ async def insert_rows(where: Where, target: Table, rows: Sequence[Row]) -> None:
     """Insert rows that all have the same keys; one that is there already is left as it is."""
     if rows:
         connection = await _connection(where)
-        shared = _shared(connection.dialect, rows)
+        shared = _shared(rows)
         statement = _insert(connection.dialect, target, tuple(rows[0]), shared)
         await statement.run(connection, rows)
 
@@ -51,7 +51,7 @@ async def update_rows(where: Where, target: Table, rows: Sequence[Row], *, key: 
     """Set the given columns of each row that has the given key; all rows have the same keys."""
     if rows:
         connection = await _connection(where)
-        shared = _shared(connection.dialect, rows) - {key}
+        shared = _shared(rows) - {key}
         statement = _update(connection.dialect, target, tuple(rows[0]), key, shared)
         await statement.run(connection, rows)
 
@@ -79,9 +79,15 @@ class _Statement:
 
     async def run(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
         columns = self._parameters(rows)
-        as_rows = connection.dialect.name == "sqlite"
-        values = list(zip(*columns, strict=True)) if as_rows else tuple(columns)
-        await connection.exec_driver_sql(self.sql, values)
+        if connection.dialect.name == "sqlite":
+            await connection.exec_driver_sql(self.sql, self._as_rows(columns, len(rows)))
+        else:
+            await connection.exec_driver_sql(self.sql, tuple(columns))
+
+    def _as_rows(self, columns: Sequence[Any], count: int) -> list[tuple[Any, ...]]:
+        named = zip(self.names, columns, strict=True)
+        lists = [[values] * count if name in self.shared else values for name, values in named]
+        return list(zip(*lists, strict=True))
 
     def _parameters(self, rows: Sequence[Row]) -> list[Any]:
         try:
@@ -100,9 +106,9 @@ def _values(rows: Sequence[Row], name: str, convert: Callable[[Any], Any] | None
     return [convert(row[name]) for row in rows] if convert else [row[name] for row in rows]
 
 
-def _shared(dialect: Dialect, rows: Sequence[Row]) -> frozenset[str]:
-    """Columns with one value for all rows: the driver looks at each element of an array."""
-    if dialect.name == "sqlite" or len(rows) < WORTH_SHARING:
+def _shared(rows: Sequence[Row]) -> frozenset[str]:
+    """Columns with one value for all rows, which is converted once and sent once."""
+    if len(rows) < WORTH_SHARING:
         return frozenset()
     first, last = rows[0], rows[-1]
     alike = [name for name in first if first[name] == last[name]]

@@ -49,9 +49,22 @@ WAKE_FAILURES = Counter(
     "Wake-ups that the queue did not take; the sweep covers them",
     registry=REGISTRY,
 )
+COUPON_POOL_FREE = Gauge(
+    "okaeri_coupon_pool_free", "Codes left in a coupon's pool", ["coupon"], registry=REGISTRY
+)
 HTTP_REQUESTS = Counter(
     "okaeri_http_requests", "Admin API requests", ["method", "route", "status"], registry=REGISTRY
 )
+
+
+def webhook(status: int) -> None:
+    """Count one webhook request by the status it was answered with."""
+    _of_webhook(status).inc()
+
+
+@cache
+def _of_webhook(status: int) -> Counter:
+    return WEBHOOKS.labels(str(status))
 
 
 def line_call(endpoint: str, status: int | None, seconds: float) -> None:

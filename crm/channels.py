@@ -1,5 +1,6 @@
 """Channels: LINE official accounts, their secrets sealed in the database, opened in memory."""
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Channels:
     def __init__(self, db: Database, seal: Seal) -> None:
         self._db, self._seal = db, seal
         self._by_line_id: dict[str, tuple[float, OpenChannel | None]] = {}
+        self._looking: dict[str, asyncio.Task[OpenChannel | None]] = {}
 
     async def find(self, channel_id: str) -> OpenChannel | None:
         """The channel with LINE's id; None when there is none."""
@@ -51,9 +53,19 @@ class Channels:
             return known[1]
         if not LINE_ID.fullmatch(channel_id):  # whatever strangers put there never gets further
             return None
-        found = await self._read(table(Channel).c.channel_id == channel_id)
-        self._remember(channel_id, found[0] if found else None)
-        return found[0] if found else None
+        # One look serves all who ask meanwhile: each would decrypt the secrets anew.
+        if channel_id not in self._looking:
+            self._looking[channel_id] = asyncio.create_task(self._look(channel_id))
+        return await asyncio.shield(self._looking[channel_id])
+
+    async def _look(self, channel_id: str) -> OpenChannel | None:
+        try:
+            rows = await self._read(table(Channel).c.channel_id == channel_id)
+        finally:
+            del self._looking[channel_id]
+        found = rows[0] if rows else None
+        self._remember(channel_id, found)
+        return found
 
     async def all(self) -> list[OpenChannel]:
         """Every channel."""

@@ -63,7 +63,8 @@ class Delivery(Model, table=True):
     __table_args__ = (
         CheckConstraint(f"state IN {STATES}", name="state"),
         Index("ix_delivery_waiting", "due_at", "id", **_only(f"state = '{WAITING}'")),
-        Index("ix_delivery_open_friend", "friend_id", **_only("state IN ('waiting', 'sending')")),
+        Index("ix_delivery_waiting_friend", "friend_id", **_only(f"state = '{WAITING}'")),
+        Index("ix_delivery_sending_friend", "friend_id", **_only(f"state = '{SENDING}'")),
         Index("ix_delivery_dispatch_id", "dispatch_id"),
         Index("ix_delivery_friend_id", "friend_id", "id"),
     )

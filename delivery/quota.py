@@ -38,12 +38,14 @@ async def reserve(session: AsyncSession, channel_id: int, wanted: int, *, now: d
     """
     quota = table(Quota)
     month = month_of(now)
-    new = insert_new(session, quota).values(channel_id=channel_id, month=month)
-    await session.execute(
-        new.values(limited=False, limit_value=0, line_usage=0, counted=0).on_conflict_do_nothing()
-    )
     here = (quota.c.channel_id == channel_id) & (quota.c.month == month)
-    row: Any = (await session.execute(select(quota).where(here).with_for_update())).one()
+    look = select(quota).where(here).with_for_update()
+    row: Any = (await session.execute(look)).first()
+    if row is None:  # the month's first
+        new = insert_new(session, quota).values(channel_id=channel_id, month=month)
+        new = new.values(limited=False, limit_value=0, line_usage=0, counted=0)
+        await session.execute(new.on_conflict_do_nothing())
+        row = (await session.execute(look)).one()
     room = max(0, row.limit_value - max(row.line_usage, row.counted))
     granted = min(wanted, room) if row.limited else wanted
     if granted:

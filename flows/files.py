@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from core.errors import Fault, Invalid
 from delivery import messages
@@ -24,7 +23,7 @@ from flows.definition import (
     Trigger,
     Wait,
 )
-from flows.trees import MAX_BYTES, Location, NotPlain, parse, plain
+from flows.trees import MAX_BYTES, Location, NotPlain, dotted, parse, placed, plain
 
 _FIELDS: dict[Location, type[Part]] = {
     (): FlowDefinition, ("trigger",): Trigger, ("entry",): Entry, ("exit",): Exit,
@@ -47,12 +46,12 @@ def check(tree: object, *, allow_http: bool = False) -> FlowDefinition:
     try:
         flow = FlowDefinition.model_validate(plain(tree))
     except NotPlain as error:
-        fault = Fault(_dotted(error.location), error.message, error.message_ja)
-        raise Invalid("The flow has 1 fault.", [_placed(tree, fault, error.location)]) from None
+        fault = Fault(dotted(error.location), error.message, error.message_ja)
+        raise Invalid("The flow has 1 fault.", [placed(tree, fault, error.location)]) from None
     except ValidationError as error:
         faults = [_fault(tree, dict(e)) for e in error.errors()]
         raise Invalid(f"The flow has {len(faults)} fault(s).", faults) from None
-    faults = [_placed(tree, fault) for fault in _message_faults(flow, allow_http=allow_http)]
+    faults = [placed(tree, fault) for fault in _message_faults(flow, allow_http=allow_http)]
     if faults:
         raise Invalid(f"The flow has {len(faults)} fault(s).", faults)
     return flow
@@ -116,7 +115,7 @@ def _as_written(step: Step, path: str, fault: Fault) -> Fault:
 def _fault(tree: object, error: dict[str, Any]) -> Fault:
     location: Location = tuple(part for part in error["loc"] if not _is_branch(part))
     message, japanese = _sentences(location, error)
-    return _placed(tree, Fault(_dotted(location), message, japanese), location)
+    return placed(tree, Fault(dotted(location), message, japanese), location)
 
 
 def _is_branch(part: object) -> bool:
@@ -142,39 +141,3 @@ def _known_fields(location: Location) -> Sequence[str]:
         shape = ("trigger", "where", "*")
     model = _FIELDS.get(shape)
     return [field.alias or name for name, field in model.model_fields.items()] if model else []
-
-
-def _placed(tree: object, fault: Fault, location: Location | None = None) -> Fault:
-    line, column = _position(tree, location if location is not None else _split(fault.path))
-    return Fault(fault.path, fault.message, fault.message_ja, line, column)
-
-
-def _position(tree: object, location: Location) -> tuple[int | None, int | None]:
-    """Where in the file the location is, as far down as it exists; counted from 1."""
-    found: tuple[int | None, int | None] = (1, 1) if hasattr(tree, "lc") else (None, None)
-    here = tree
-    for part in location:
-        if isinstance(here, CommentedMap) and part in here:
-            at = here.lc.key(part)
-        elif isinstance(here, CommentedSeq) and isinstance(part, int) and part < len(here):
-            at = here.lc.item(part)
-        else:
-            break
-        found = (at[0] + 1, at[1] + 1)
-        here = here[part]
-    return found
-
-
-def _split(path: str) -> Location:
-    parts: list[str | int] = []
-    for piece in path.replace("]", "").split("."):
-        name, *indexes = piece.split("[")
-        parts += [name, *(int(index) for index in indexes)]
-    return tuple(parts)
-
-
-def _dotted(location: Location) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text

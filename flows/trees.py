@@ -3,12 +3,13 @@
 from datetime import date, datetime
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from core.errors import Fault, Invalid
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 250_000  # some 5,000 lines; to read with positions takes seconds
 MAX_DEPTH = 100
 Location = tuple[str | int, ...]
 
@@ -52,6 +53,44 @@ def plain(tree: object) -> object:
     aliases would otherwise fill the memory.
     """
     return _Plainer().value(tree, ())
+
+
+def placed(tree: object, fault: Fault, location: Location | None = None) -> Fault:
+    """The fault with its line and column: where `location`, else its own path, stands."""
+    line, column = _position(tree, location if location is not None else _split(fault.path))
+    return Fault(fault.path, fault.message, fault.message_ja, line, column)
+
+
+def _position(tree: object, location: Location) -> tuple[int | None, int | None]:
+    """Where in the file the location is, as far down as it exists; counted from 1."""
+    found: tuple[int | None, int | None] = (1, 1) if hasattr(tree, "lc") else (None, None)
+    here = tree
+    for part in location:
+        if isinstance(here, CommentedMap) and part in here:
+            at = here.lc.key(part)
+        elif isinstance(here, CommentedSeq) and isinstance(part, int) and part < len(here):
+            at = here.lc.item(part)
+        else:
+            break
+        found = (at[0] + 1, at[1] + 1)
+        here = here[part]
+    return found
+
+
+def _split(path: str) -> Location:
+    parts: list[str | int] = []
+    for piece in path.replace("]", "").split("."):
+        name, *indexes = piece.split("[")
+        parts += [*([name] if name else []), *(int(index) for index in indexes)]
+    return tuple(parts)
+
+
+def dotted(location: Location) -> str:
+    """A location as people write it: `steps[1].wait.days`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
 
 
 class _Plainer:

@@ -1,25 +1,55 @@
 """Nightly tidying: rows that can serve nobody any more."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import Column, ColumnElement, Table, delete, select, tuple_
 
 from admin.models import IdempotentAnswer
+from bot.models import HANDLED, IGNORED, WebhookEvent
 from core.db import table
 from core.models import JobRun
 from core.runtime import Runtime
+from delivery.models import DONE, Dispatch
 
 KEEP_ANSWERS = timedelta(days=7)
 KEEP_RUNS = timedelta(days=30)
+# Long enough to look into what went wrong last month. What happened to a customer stays as
+# activities, received messages and deliveries.
+KEEP_EVENTS = timedelta(days=90)
+KEEP_CALLS = timedelta(days=90)
+BATCH = 5_000
 
 
 async def forget_old_rows(runtime: Runtime) -> int:
-    """Delete old stored answers and job runs; returns how many rows went."""
+    """Delete old stored answers, job runs, handled events and finished calls; returns how many."""
     now = await runtime.clock.now()
+    return sum([await _forget(runtime, *old) for old in _old(now)])
+
+
+def _old(now: datetime) -> Sequence[tuple[Table, Sequence[Column[Any]], ColumnElement[bool]]]:
     answer, run = table(IdempotentAnswer), table(JobRun)
-    async with runtime.db.transaction() as session:
-        old = delete(answer).where(answer.c.created_at < now - KEEP_ANSWERS)
-        answers = await session.execute(old.returning(answer.c.key))
-        done = delete(run).where(run.c.done_at < now - KEEP_RUNS)
-        runs = await session.execute(done.returning(run.c.job))
-        return len(answers.all()) + len(runs.all())
+    event, call = table(WebhookEvent), table(Dispatch)
+    return (
+        (answer, [answer.c.actor, answer.c.key], answer.c.created_at < now - KEEP_ANSWERS),
+        (run, [run.c.job, run.c.slot_at], run.c.done_at < now - KEEP_RUNS),
+        (event, [event.c.id],
+         event.c.state.in_([HANDLED, IGNORED]) & (event.c.received_at < now - KEEP_EVENTS)),
+        (call, [call.c.id], (call.c.state == DONE) & (call.c.done_at < now - KEEP_CALLS)),
+    )  # fmt: skip
+
+
+async def _forget(
+    runtime: Runtime, target: Table, key: Sequence[Column[Any]], old: ColumnElement[bool]
+) -> int:
+    """Delete in batches, so that no transaction holds its locks for long."""
+    some = select(*key).where(old).limit(BATCH)
+    gone = 0
+    while True:
+        async with runtime.db.transaction() as session:
+            deleted = await session.execute(delete(target).where(tuple_(*key).in_(some)))
+        last: int = deleted.rowcount  # type: ignore[attr-defined]
+        gone += last
+        if last < BATCH:
+            return gone

@@ -16,7 +16,7 @@ from core import logs, metrics
 from core.db import Database
 from core.errors import StartError
 from core.jobs import BeltRunner
-from core.runtime import Runtime, running
+from core.runtime import Runtime, running, settle_memory
 from core.settings import Settings
 from crm import channels
 from server import migrations, worker
@@ -43,8 +43,10 @@ async def serve(
             traveller = Traveller(runtime, runner) if runtime.clock.simulated else None
             if with_clock:
                 await stack.enter_async_context(worker.ticking(runtime))
+            server = Server(runtime, traveller)
+            settle_memory()
             log.info("serving", host=host, port=listener.getsockname()[1])
-            await _answer(Server(runtime, traveller), listener)
+            await _answer(server, listener)
     log.info("stopped")
 
 
@@ -80,6 +82,7 @@ async def work(settings: Settings, *, stop: asyncio.Event, metrics_port: int = 0
     """Work the belts until told to stop; metrics for Prometheus on their own port, if given."""
     with only_process(settings), _metrics(metrics_port):
         async with ready(settings) as runtime, worker.working(runtime):
+            settle_memory()
             log.info("working")
             await stop.wait()
     log.info("stopped")

@@ -1,12 +1,11 @@
 """What the command line does with the database: tokens, flow files, text rule files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from sqlalchemy import select
 
 from admin import tokens
@@ -16,9 +15,10 @@ from core.errors import Fault, Invalid
 from core.settings import Settings
 from delivery import text_rules
 from delivery.text_rules import RuleDraft
-from flows import files, store
+from flows import files, store, trees
 from flows.definition import FlowDefinition
 from flows.models import Flow
+from flows.trees import NotPlain
 from server.process import ready
 
 Rules = dict[str, RuleDraft]
@@ -123,29 +123,52 @@ def _overlap_line(overlap: Any) -> str:  # noqa: ANN401
 
 
 def _rules(text: str, *, allow_http: bool) -> Rules:
+    tree = trees.parse(text)
     try:
-        tree = YAML(typ="safe").load(text)
-    except YAMLError as error:
-        raise _one_fault("", f"not readable as YAML: {error}") from None
-    if not isinstance(tree, list):
-        raise _one_fault("", "a text rule file is a list of rules, each with a key")
+        items = trees.plain(tree)
+    except NotPlain as error:
+        fault = Fault(trees.dotted(error.location), error.message, error.message_ja)
+        raise _refused(tree, [fault]) from None
+    if not isinstance(items, list):
+        raise _refused(tree, [Fault("", "a text rule file is a list of rules, each with a key",
+                                    "「- key: …」で始まるルールを並べてください")])  # fmt: skip
     rules: Rules = {}
-    for index, item in enumerate(tree):
-        key = str(item.pop("key", "")) if isinstance(item, dict) else ""
-        if not key or key in rules:
-            raise _one_fault(f"[{index}].key", "is missing or stands twice")
+    faults: list[Fault] = []
+    for index, item in enumerate(items):
         try:
-            rules[key] = RuleDraft.model_validate(item)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise _one_fault(f"[{index}].{where}", first["msg"]) from None
-        text_rules.check(rules[key], allow_http=allow_http)
+            key, rule = _rule(item, rules, allow_http=allow_http)
+            rules[key] = rule
+        except Invalid as error:
+            faults += [
+                replace(fault, path=f"[{index}].{fault.path}".rstrip(".")) for fault in error.faults
+            ]
+    if faults:
+        raise _refused(tree, faults)
     return rules
 
 
-def _one_fault(path: str, message: str) -> Invalid:
-    return Invalid("The file has 1 fault.", [Fault(path, message)])
+def _rule(item: Any, known: Rules, *, allow_http: bool) -> tuple[str, RuleDraft]:  # noqa: ANN401
+    if not isinstance(item, dict):
+        raise _one_fault("", "must be a rule with a key", "key のあるルールを書いてください")
+    key = str(item.pop("key", ""))
+    if not key or key in known:
+        raise _one_fault("key", "is missing or stands twice", "key がないか、重複しています")
+    try:
+        rule = RuleDraft.model_validate(item)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _one_fault(trees.dotted(first["loc"]), first["msg"]) from None
+    text_rules.check(rule, allow_http=allow_http)
+    return key, rule
+
+
+def _one_fault(path: str, message: str, message_ja: str = "") -> Invalid:
+    return Invalid("The file has 1 fault.", [Fault(path, message, message_ja)])
+
+
+def _refused(tree: object, faults: Sequence[Fault]) -> Invalid:
+    placed = [trees.placed(tree, fault) for fault in faults]
+    return Invalid(f"The file has {len(placed)} fault(s).", placed)
 
 
 def _in_file(file: Path, fault: Fault) -> Fault:

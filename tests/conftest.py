@@ -1,6 +1,7 @@
 """What all tests share: databases of both kinds, a runtime over them, and a LINE stand-in."""
 
 import asyncio
+import random
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -117,11 +118,21 @@ def redis_url(backend: str, request: pytest.FixtureRequest) -> str:
     return server.url
 
 
+# Below the ports that the system gives to connections: one of them must not take a server's port
+# before the server does, or while it is down.
+PORTS = range(20_000, 32_000)
+
+
 def free_port() -> int:
-    """A port on loopback that nobody uses right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody uses, and that no connection is given by chance."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @asynccontextmanager

@@ -737,15 +737,22 @@ def upgrade() -> None:
         batch_op.create_index("ix_delivery_dispatch_id", ["dispatch_id"], unique=False)
         batch_op.create_index("ix_delivery_friend_id", ["friend_id", "id"], unique=False)
         batch_op.create_index(
-            "ix_delivery_open_friend",
+            "ix_delivery_sending_friend",
             ["friend_id"],
             unique=False,
-            postgresql_where=sa.text("state IN ('waiting', 'sending')"),
-            sqlite_where=sa.text("state IN ('waiting', 'sending')"),
+            postgresql_where=sa.text("state = 'sending'"),
+            sqlite_where=sa.text("state = 'sending'"),
         )
         batch_op.create_index(
             "ix_delivery_waiting",
             ["due_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("state = 'waiting'"),
+            sqlite_where=sa.text("state = 'waiting'"),
+        )
+        batch_op.create_index(
+            "ix_delivery_waiting_friend",
+            ["friend_id"],
             unique=False,
             postgresql_where=sa.text("state = 'waiting'"),
             sqlite_where=sa.text("state = 'waiting'"),
@@ -1159,14 +1166,19 @@ def downgrade() -> None:
     op.drop_table("member_link")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(
+            "ix_delivery_waiting_friend",
+            postgresql_where=sa.text("state = 'waiting'"),
+            sqlite_where=sa.text("state = 'waiting'"),
+        )
+        batch_op.drop_index(
             "ix_delivery_waiting",
             postgresql_where=sa.text("state = 'waiting'"),
             sqlite_where=sa.text("state = 'waiting'"),
         )
         batch_op.drop_index(
-            "ix_delivery_open_friend",
-            postgresql_where=sa.text("state IN ('waiting', 'sending')"),
-            sqlite_where=sa.text("state IN ('waiting', 'sending')"),
+            "ix_delivery_sending_friend",
+            postgresql_where=sa.text("state = 'sending'"),
+            sqlite_where=sa.text("state = 'sending'"),
         )
         batch_op.drop_index("ix_delivery_friend_id")
         batch_op.drop_index("ix_delivery_dispatch_id")

@@ -48,7 +48,6 @@ class Answer:
     outcome: Outcome
     status: int | None = None
     request_id: str | None = None
-    sent_message_ids: tuple[str, ...] = ()
     detail: str = ""
     retry_after: float | None = None
 
@@ -84,17 +83,17 @@ class Reply:
 def read_answer(kind: SendKind, reply: Reply, *, repeatable: bool) -> Answer:
     """What an HTTP answer to a send means. `repeatable`: the request carried a retry key."""
     outcome = outcome_of(reply)
+    if outcome is Outcome.accepted:
+        return Answer(outcome, reply.status, _request_id(reply, outcome))
     if outcome is Outcome.already_accepted and not repeatable:
         outcome = Outcome.refused
     if kind is SendKind.reply and outcome is Outcome.refused and _is_reply_token(reply):
         outcome = Outcome.invalid_reply_token
-    done = outcome in {Outcome.accepted, Outcome.already_accepted}
     return Answer(
         outcome=outcome,
         status=reply.status,
         request_id=_request_id(reply, outcome),
-        sent_message_ids=_sent_message_ids(reply) if done else (),
-        detail="" if outcome is Outcome.accepted else reply.detail(),
+        detail=reply.detail(),
         retry_after=_retry_after(reply.headers.get("Retry-After")),
     )
 
@@ -152,16 +151,6 @@ def _request_id(reply: Reply, outcome: Outcome) -> str | None:
     name = "X-Line-Accepted-Request-Id" if accepted else "X-Line-Request-Id"
     value = reply.headers.get(name)
     return value if value is not None and _REQUEST_ID.fullmatch(value) else None
-
-
-def _sent_message_ids(reply: Reply) -> tuple[str, ...]:
-    sent = reply.json_object().get("sentMessages")
-    ids = (
-        [item.get("id") for item in sent if isinstance(item, dict)]
-        if isinstance(sent, list)
-        else []
-    )
-    return tuple(str(value) for value in ids if isinstance(value, str | int))
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -6,7 +6,7 @@ Plain JSON over aiohttp: a push through the official SDK costs seven times the p
 import io
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from time import perf_counter
 from types import TracebackType
@@ -64,6 +64,8 @@ DATA_API_URL = "https://api-data.line.me"
 
 logger = logging.getLogger(__name__)
 _TOKEN = regex.compile("[!-~]+")
+_NONE: Mapping[str, str] = {}
+_JSON = {"Content-Type": "application/json"}
 _ANSWER_BYTES = 1 << 20
 # Beyond this aiohttp warns that bytes given whole would hold up the event loop.
 _WHOLE_BODY_BYTES = 1 << 20
@@ -244,10 +246,7 @@ class LineClient:
         Raises LineError: with status 202 while LINE still prepares a large file (outcome
         `unknown`, ask again later), 404 or 410 when it is gone, and when the file is cut short.
         """
-        endpoint = endpoints.CONTENT
-        async with self._response(
-            endpoint, token, None, message_id, patience=self._stream_timeout
-        ) as response:
+        async with self._stream(endpoints.CONTENT, token, message_id) as response:
             if response.status != HTTPStatus.OK:
                 raise _no_content(await _read(response))
             async for piece in response.content.iter_any():
@@ -267,55 +266,62 @@ class LineClient:
         token: str,
         body: bytes | None,
         *parts: str,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] = _NONE,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
-        reply = None
+        """One request and its whole answer; whatever goes wrong on the way is a LineError."""
+        request = self._request(endpoint, token, body, parts, headers, params=params)
+        reply, began = None, perf_counter()
         try:
-            async with self._response(
-                endpoint, token, body, *parts, headers=headers, params=params
-            ) as response:
+            async with request as response:
                 reply = await _read(response)
-        except LineError:
+        except _FAILED as error:
             # LINE may answer before it has read everything and then cut: the answer stands.
             if reply is None:
-                raise
+                raise _no_answer(error, None) from error
+        finally:
+            self._tell(endpoint.operation, reply.status if reply else None, perf_counter() - began)
         return reply
 
     @asynccontextmanager
-    async def _response(
-        self,
-        endpoint: Endpoint,
-        token: str,
-        body: bytes | None,
-        *parts: str,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        patience: aiohttp.ClientTimeout | None = None,
+    async def _stream(
+        self, endpoint: Endpoint, token: str, *parts: str
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request; whatever goes wrong on the way is a LineError."""
-        url, all_headers = self._prepare(endpoint, token, parts, headers or {})
+        """One request, its answer still to be read; whatever goes wrong is a LineError."""
+        request = self._request(endpoint, token, None, parts, _NONE, patience=self._stream_timeout)
         began, status = perf_counter(), None
         try:
-            async with self._session.request(
-                endpoint.method,
-                url,
-                params=params,
-                data=_payload(body),
-                headers=all_headers,
-                timeout=patience or self._timeout,
-                allow_redirects=False,
-            ) as response:
+            async with request as response:
                 status = response.status
                 yield response
         except LineError:
             raise
-        except _NEVER_SENT as error:
-            raise LineError(None, _words(error), Outcome.not_sent) from error
         except _FAILED as error:
-            raise LineError(status, _words(error), Outcome.unknown) from error
+            raise _no_answer(error, status) from error
         finally:
             self._tell(endpoint.operation, status, perf_counter() - began)
+
+    def _request(
+        self,
+        endpoint: Endpoint,
+        token: str,
+        body: bytes | None,
+        parts: tuple[str, ...],
+        headers: Mapping[str, str],
+        *,
+        params: Mapping[str, str] | None = None,
+        patience: aiohttp.ClientTimeout | None = None,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        url, all_headers = self._prepare(endpoint, token, parts, headers)
+        return self._session.request(
+            endpoint.method,
+            url,
+            params=params,
+            data=_payload(body),
+            headers=all_headers,
+            timeout=patience or self._timeout,
+            allow_redirects=False,
+        )
 
     def _prepare(
         self, endpoint: Endpoint, token: str, parts: tuple[str, ...], headers: Mapping[str, str]
@@ -339,26 +345,28 @@ class LineClient:
             logger.exception("on_call failed for %s", operation)
 
 
-_JSON = {"Content-Type": "application/json"}
-
-
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     return io.BytesIO(body) if body is not None and len(body) > _WHOLE_BODY_BYTES else body
 
 
 async def _read(response: aiohttp.ClientResponse) -> Reply:
     """The answer with as much of its body as came, up to 1 MiB: the status alone decides."""
-    pieces, size = [], 0
+    body, content = b"", response.content
     try:
-        async for piece in response.content.iter_any():
-            pieces.append(piece)
-            size += len(piece)
-            if size > _ANSWER_BYTES:
+        while piece := await content.readany():
+            body += piece
+            if len(body) > _ANSWER_BYTES:
                 response.close()
                 break
     except _FAILED:
         response.close()
-    return Reply(response.status, response.headers, b"".join(pieces))
+    return Reply(response.status, response.headers, body)
+
+
+def _no_answer(error: BaseException, status: int | None) -> LineError:
+    if isinstance(error, _NEVER_SENT):
+        return LineError(None, _words(error), Outcome.not_sent)
+    return LineError(status, _words(error), Outcome.unknown)
 
 
 def _no_content(reply: Reply) -> LineError:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +23,7 @@ from delivery.text_rules import RuleDraft
 from flows import store
 from flows.definition import FlowDefinition
 from server import migrations
-from tests.conftest import CHANNEL_ID, CHANNEL_SECRET, CHANNEL_TOKEN, SECRET_KEY
+from tests.conftest import CHANNEL_ID, CHANNEL_SECRET, CHANNEL_TOKEN, SECRET_KEY, free_port
 from tests.kill.books import come_to_rest
 from tests.kill.processes import Process
 from tests.kill.town import FRIENDS_A_CALL, GREETING, THANKS, WORDS, Town, answer_to
@@ -32,9 +31,6 @@ from tests.kill.town import FRIENDS_A_CALL, GREETING, THANKS, WORDS, Town, answe
 LOGS = pytest.StashKey[Path]()
 LOG_BYTES = 20_000
 NEWS = tuple(f"お知らせ{number}" for number in range(1, 5))
-# Below the ports that the system gives to connections: one of them must not take a server's port
-# while it is down.
-PORTS = range(20_000, 32_000)
 
 
 @pytest.fixture
@@ -164,7 +160,7 @@ async def staged(
     folder: Path, database_url: str, redis_url: str = "", *, old_friends: int = 500
 ) -> AsyncIterator[Stage]:
     """A stand-in that runs, and a shop whose processes are still to be started."""
-    shop_port, line_port = steady_port(), steady_port()
+    shop_port, line_port = free_port(), free_port()
     line_url = f"http://127.0.0.1:{line_port}"
     line = Process(
         "line",
@@ -189,18 +185,6 @@ async def staged(
         finally:
             stage.close()
             await stage.db.close()
-
-
-def steady_port() -> int:
-    """A port on loopback that nobody uses and that no connection is given by chance."""
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @pytest.fixture
