@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from admin.clock import Ran
 from core.clock import SimulatedClock
@@ -53,7 +53,7 @@ class Traveller:
         Housekeeping runs once for all of its slots up to what falls due next, and before it.
         """
         entries = timetable.entries(self._runtime)
-        until = min([to, *await self._due_rows(now), *_appointments(entries, now)])
+        until = min([to, *await self._due_rows(now), *await self._appointments(entries, now)])
         slots = [
             (entry.name, slot)
             for entry in entries
@@ -63,6 +63,23 @@ class Traveller:
 
     async def _due_rows(self, now: datetime) -> list[datetime]:
         return [at for _belt, _count, at in await look(self._runtime, now) if at is not None]
+
+    async def _appointments(
+        self, entries: Sequence[timetable.Entry], now: datetime
+    ) -> list[datetime]:
+        """The next slot of each entry whose moment matters to customers, where it has something."""
+        slots = []
+        for entry in entries:
+            if entry.housekeeping:
+                continue
+            first = now
+            if entry.waits_for is not None:
+                waits_for = await entry.waits_for(self._runtime)
+                if waits_for is None:
+                    continue
+                first = max(now, waits_for - timedelta(seconds=1))
+            slots.append(timetable.next_slot(entry, first))
+        return [slot for slot in slots if slot is not None]
 
     async def _work_off(self, now: datetime) -> list[Ran]:
         """Run all belts until nothing is due; what backs off is waited for, within patience."""
@@ -89,9 +106,3 @@ class Traveller:
         news = self._runner.moved - self._told
         self._told = self._runner.moved.copy()
         return news
-
-
-def _appointments(entries: Sequence[timetable.Entry], now: datetime) -> list[datetime]:
-    """The next slot of each entry whose moment matters to customers."""
-    slots = [timetable.next_slot(entry, now) for entry in entries if not entry.housekeeping]
-    return [slot for slot in slots if slot is not None]
