@@ -1,7 +1,7 @@
 """Facts from outside: what tills, carts and other systems tell of customers, taken in as sets."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.db import table
 from core.errors import Fault, Invalid
 from crm import activities
-from crm.models import FOLLOWING, Activity, Customer, Friend
+from crm.customers import locking, reach, records
+from crm.models import Activity
 
 # What LINE tells us and what our own ledgers write is not for others to claim: it would start flows
 # for things that never happened. Purchases come in here until they have a resource of their own.
@@ -60,15 +61,9 @@ async def record(
 
     Raises `Invalid` for an unknown customer, and for a key that came with another fact before.
     """
+    facts = await _with_customers(session, facts, paths)
     ids = {fact.customer_id for fact in facts if fact.customer_id is not None}
-    known = await _customers(session, ids)
-    _refuse(
-        Fault(f"{path}customer_id", f"there is no customer {fact.customer_id}",
-              f"顧客 {fact.customer_id} は登録されていません")
-        for fact, path in zip(facts, paths, strict=True)
-        if fact.customer_id not in known
-    )  # fmt: skip
-    friends = await _friends(session, ids)
+    friends = await reach.following_friend(session, ids)
     sources = [f"api:{fact.idempotency_key or f'~{uuid4().hex}'}" for fact in facts]
     rows = [_row(fact, source, friends) for fact, source in zip(facts, sources, strict=True)]
     new = await activities.record(session, rows, now=now)
@@ -91,9 +86,6 @@ def _faults(fact: OutsideFact, now: datetime, path: str) -> Iterable[Fault]:
     if (fact.customer_id is None) == (fact.member_number is None):
         yield Fault(f"{path}customer_id", "give either customer_id or member_number",
                     "customer_id か member_number のどちらか一方を指定してください")  # fmt: skip
-    elif fact.member_number is not None:
-        yield Fault(f"{path}member_number", "there is no member with this number; use customer_id",
-                    "この会員番号の会員はいません。customer_id を指定してください")  # fmt: skip
     if fact.occurred_at > now + MAX_AHEAD:
         yield Fault(f"{path}occurred_at", "is in the future", "未来の日時は記録できません")
     if len(orjson.dumps(fact.data)) > MAX_DATA_BYTES:
@@ -107,20 +99,39 @@ def _refuse(faults: Iterable[Fault]) -> None:
         raise Invalid(f"Nothing was recorded: there are {len(found)} fault(s).", found)
 
 
-async def _customers(session: AsyncSession, ids: set[int]) -> set[int]:
-    query = select(table(Customer).c.id).where(table(Customer).c.id.in_(ids))
-    return set(await session.scalars(query))
-
-
-async def _friends(session: AsyncSession, customer_ids: set[int]) -> dict[int, int]:
-    """Each customer's friend who still follows, the one who followed last."""
-    friend = table(Friend)
-    query = select(friend.c.id, friend.c.customer_id, friend.c.followed_at).where(
-        friend.c.customer_id.in_(customer_ids), friend.c.status == FOLLOWING
+async def _with_customers(
+    session: AsyncSession, facts: Sequence[OutsideFact], paths: Sequence[str]
+) -> list[OutsideFact]:
+    """The facts, each with the customer that its id or member number stands for today."""
+    numbers = {fact.member_number for fact in facts if fact.member_number is not None}
+    members = await records.by_member_number(session, numbers)
+    told = {fact.customer_id for fact in facts if fact.customer_id is not None}
+    today = await locking.resolve(session, told | set(members.values()))
+    found = [_customer(fact, members, today) for fact in facts]
+    _refuse(
+        _unknown(fact, path)
+        for fact, id_, path in zip(facts, found, paths, strict=True)
+        if id_ is None
     )
-    rows: list[Any] = list(await session.execute(query))
-    rows.sort(key=lambda row: (row.followed_at is not None, row.followed_at or 0, row.id))
-    return {row.customer_id: row.id for row in rows}
+    return [
+        replace(fact, customer_id=id_, member_number=None)
+        for fact, id_ in zip(facts, found, strict=True)
+    ]
+
+
+def _customer(
+    fact: OutsideFact, members: Mapping[str, int], today: Mapping[int, int]
+) -> int | None:
+    id_ = fact.customer_id if fact.member_number is None else members.get(fact.member_number)
+    return None if id_ is None else today.get(id_)
+
+
+def _unknown(fact: OutsideFact, path: str) -> Fault:
+    if fact.member_number is not None:
+        return Fault(f"{path}member_number", "there is no member with this number",
+                     "この会員番号の会員は登録されていません")  # fmt: skip
+    return Fault(f"{path}customer_id", f"there is no customer {fact.customer_id}",
+                 f"顧客 {fact.customer_id} は登録されていません")  # fmt: skip
 
 
 def _row(fact: OutsideFact, source: str, friends: dict[int, int]) -> activities.Fact:

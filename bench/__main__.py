@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import intake, machine, memory, places, pushes
+from bench import coupons, imports, intake, machine, memory, places, points, pushes, ranks
 from bench.children import CouldNotMeasure
 from bench.figures import Figure, show
 from bench.places import Bench
@@ -32,6 +32,10 @@ BENCHMARKS: Mapping[str, tuple[str, Benchmark]] = {
         "Personalised pushes, SQLite (our pace limit lifted)",
         lambda bench: pushes.measure(bench, "sqlite"),
     ),
+    "imports": ("CSV files taken in, PostgreSQL", imports.measure),
+    "ranks": ("Rank review when all terms end, PostgreSQL", ranks.measure),
+    "coupons": ("A coupon issued to all customers, PostgreSQL", coupons.measure),
+    "points-postgresql": ("Expiring points, PostgreSQL", points.measure),
     "memory": ("Memory of the demo's server", memory.measure),
 }
 

@@ -1,11 +1,14 @@
 """The conversation: all routers put together, and who answers a turn."""
 
-from bot.handlers import friendship, talk
+from bot.handlers import card, coupons, friendship, linking, points, rank, talk, topics
 from bot.router import OnText, answer, in_order, kinds_of
 from bot.turn import Replies, Turn
 from core.text_match import Overlap, overlaps
 
-ROUTERS = (friendship.router, talk.router)
+ROUTERS = (
+    friendship.router, linking.router, card.router, points.router, rank.router,
+    coupons.router, topics.router, talk.router,
+)  # fmt: skip
 ROUTES = in_order(ROUTERS)
 BUTTONS = kinds_of(ROUTERS)
 

@@ -5,8 +5,8 @@ and each event is handled alone, so that one bad event is retried and parked by 
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot import nameless
 from bot.intake import user_id_of
 from bot.models import HANDLED, IGNORED, PARKED, RECEIVED, WebhookEvent
 from bot.received import Keeper
@@ -25,6 +26,7 @@ from core.jobs import Belt, Due
 from core.runtime import Runtime
 from crm import activities, channels, friends
 from crm.channels import OpenChannel
+from crm.customers import locking
 from crm.models import Friend
 from delivery import outbox, reply_tokens, text_rules
 
@@ -136,6 +138,10 @@ async def _handle(
             runtime, session, open_channels.get(row.channel_id), friend, row, now, shop_rules
         )
         state, reason = await _one(turn, row, answer, work)
+        if turn is None:
+            facts, parcels = await nameless.heard(session, row, now=now)
+            work.facts += facts
+            work.parcels += parcels
         ended.append(
             {"id": row.id, "state": state, "reason": reason, "attempts": row.attempts + 1,
              "handled_at": now}
@@ -143,7 +149,7 @@ async def _handle(
     await session.flush()
     await work.keeper.flush()
     await reply_tokens.keep(session, work.tokens, now=now)
-    await activities.record(session, work.facts, now=now)
+    await activities.record(session, await _of_today(session, work.facts, known), now=now)
     await outbox.queue(session, work.parcels, now=now, allow_http=runtime.settings.allow_http_urls)
     await bulk.update_rows(session, table(WebhookEvent), ended)
     _count(rows, ended, now)
@@ -186,6 +192,23 @@ async def _in_lane_order(session: AsyncSession, rows: Sequence[Any]) -> list[Any
     again = select(event.c.id).where(event.c.id.in_(mine), event.c.state != RECEIVED)
     waits = set(await session.scalars(late)) | set(await session.scalars(again))
     return [row for row in rows if row.id not in waits]
+
+
+async def _of_today(
+    session: AsyncSession,
+    facts: Sequence[activities.Fact],
+    known: Mapping[tuple[int, str], Friend],
+) -> Sequence[activities.Fact]:
+    """The facts, where a later event of the batch has merged their customer, of the one it became.
+
+    Nothing is asked while nobody's customer has changed.
+    """
+    noted = {fact.customer_id for fact in facts}
+    stale = noted - {friend.customer_id for friend in known.values()}
+    if not stale:
+        return facts
+    today = await locking.resolve(session, stale)
+    return [replace(f, customer_id=today.get(f.customer_id, f.customer_id)) for f in facts]
 
 
 def _turn(

@@ -18,7 +18,10 @@ Replies = Sequence[dict[str, Any]]
 
 @dataclass(slots=True)
 class Turn:
-    """`at` is when it happened by LINE's clock, `now` the shop's time, `text` what was typed."""
+    """`at` is when it happened by LINE's clock, `now` the shop's time, `text` what was typed.
+
+    `word` is set when a tapped button counts as this word being typed.
+    """
 
     runtime: Runtime
     session: AsyncSession
@@ -30,6 +33,7 @@ class Turn:
     now: datetime
     rules: Sequence[Any] = ()
     facts: list[Fact] = field(default_factory=list)
+    word: str | None = None
 
     @property
     def type(self) -> str:
@@ -50,8 +54,9 @@ class Turn:
 
     @property
     def folded(self) -> str | None:
-        """The text in the one form in which texts are compared."""
-        return None if self.text is None else fold(self.text)
+        """The text (or word of a button) in the one form in which texts are compared."""
+        words = self.text if self.word is None else self.word
+        return None if words is None else fold(words)
 
     @property
     def postback(self) -> str | None:

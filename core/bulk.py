@@ -38,13 +38,16 @@ BIND = "b_"
 WORTH_SHARING = 8  # rows; the few have one statement, whatever their values
 
 
-async def insert_rows(where: Where, target: Table, rows: Sequence[Row]) -> None:
-    """Insert rows that all have the same keys; one that is there already is left as it is."""
-    if rows:
-        connection = await _connection(where)
-        shared = _shared(rows)
-        statement = _insert(connection.dialect, target, tuple(rows[0]), shared)
-        await statement.run(connection, rows)
+async def insert_rows(where: Where, target: Table, rows: Sequence[Row]) -> int:
+    """Insert rows that all have the same keys; one that is there already is left as it is.
+
+    Returns how many were new.
+    """
+    if not rows:
+        return 0
+    connection = await _connection(where)
+    statement = _insert(connection.dialect, target, tuple(rows[0]), _shared(rows))
+    return await statement.run(connection, rows)
 
 
 async def update_rows(where: Where, target: Table, rows: Sequence[Row], *, key: str = "id") -> None:
@@ -77,12 +80,13 @@ class _Statement:
     converters: Sequence[Callable[[Any], Any] | None]
     shared: frozenset[str]
 
-    async def run(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+    async def run(self, connection: AsyncConnection, rows: Sequence[Row]) -> int:
+        """Returns how many rows were written."""
         columns = self._parameters(rows)
         if connection.dialect.name == "sqlite":
-            await connection.exec_driver_sql(self.sql, self._as_rows(columns, len(rows)))
-        else:
-            await connection.exec_driver_sql(self.sql, tuple(columns))
+            values = self._as_rows(columns, len(rows))
+            return (await connection.exec_driver_sql(self.sql, values)).rowcount
+        return (await connection.exec_driver_sql(self.sql, tuple(columns))).rowcount
 
     def _as_rows(self, columns: Sequence[Any], count: int) -> list[tuple[Any, ...]]:
         named = zip(self.names, columns, strict=True)

@@ -49,6 +49,11 @@ WAKE_FAILURES = Counter(
     "Wake-ups that the queue did not take; the sweep covers them",
     registry=REGISTRY,
 )
+POINTS_DIFFERING = Gauge(
+    "okaeri_points_differing_customers",
+    "Customers whose points did not add up when they were proved last; anything but 0 is an error",
+    registry=REGISTRY,
+)
 COUPON_POOL_FREE = Gauge(
     "okaeri_coupon_pool_free", "Codes left in a coupon's pool", ["coupon"], registry=REGISTRY
 )

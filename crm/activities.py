@@ -7,16 +7,21 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core import bulk
 from core.clock import AT_ONCE
-from core.db import insert_new, table
+from core.db import table
 from crm.models import Activity
 
 KINDS = frozenset(
     {
-        "followed", "blocked", "linked", "unlinked", "purchased", "refunded", "shipped",
-        "delivered",
-        "tag_added", "tag_removed", "rank_changed", "points_expiring", "coupon_issued",
-        "coupon_redeemed", "coupon_expiring", "link_clicked", "message_sent", "replied", "tapped",
+        "followed", "blocked", "linked", "unlinked", "link_failed", "purchased", "refunded",
+        "shipped", "delivered", "order_placed", "order_cancelled",
+        "tag_added", "tag_removed", "attribute_changed", "consent_changed", "customers_merged",
+        "merge_undone", "rank_changed", "points_expiring", "coupon_issued",
+        "points_granted", "points_spent", "points_expired", "points_taken_back",
+        "points_given_back",
+        "coupon_redeemed", "coupon_undone",
+        "coupon_expiring", "link_clicked", "message_sent", "replied", "tapped",
         "answered", "cart_updated", "product_viewed", "restocked", "price_dropped",
         "subscription_upcoming", "subscription_cancelled", "birthday", "beacon_entered",
         "video_watched", "membership_changed",
@@ -43,7 +48,6 @@ async def record(session: AsyncSession, facts: Sequence[Fact], *, now: datetime)
     """
     if not facts:
         return 0
-    activity = table(Activity)
     rows: list[dict[str, Any]] = [
         {
             "customer_id": fact.customer_id,
@@ -57,6 +61,4 @@ async def record(session: AsyncSession, facts: Sequence[Fact], *, now: datetime)
         }
         for fact in facts
     ]
-    query = insert_new(session, activity).on_conflict_do_nothing(index_elements=["source"])
-    made = await session.execute(query.values(rows).returning(activity.c.id))
-    return len(made.all())
+    return await bulk.insert_rows(session, table(Activity), rows)

@@ -18,7 +18,7 @@ from core.db import insert_new, table
 from core.errors import OkaeriError
 from core.jobs import Due
 from core.runtime import Runtime
-from crm.models import BLOCKED, Channel, Friend
+from crm.models import BLOCKED, Activity, Channel, Friend
 from delivery import messages, outbox
 from flows.definition import FlowDefinition, Step
 from flows.files import say_messages
@@ -191,11 +191,34 @@ async def _exit(session: AsyncSession, activities: Sequence[Any], now: datetime)
     kinds = {a.kind for a in activities}
     customers = {a.customer_id for a in activities}
     for version_id, kind in await _exits(session, kinds, customers):
-        gone = [a.customer_id for a in activities if a.kind == kind]
-        mine = leave.where(
-            enrolment.c.flow_version_id == version_id, enrolment.c.customer_id.in_(gone)
-        )
+        ended = [a for a in activities if a.kind == kind]
+        gone = await _begun_before(session, version_id, ended)
+        mine = leave.where(enrolment.c.id.in_(gone))
         await session.execute(mine.values(state=EXITED, reason=f"exit:{kind}", done_at=now))
+
+
+async def _begun_before(
+    session: AsyncSession, version_id: int, activities: Sequence[Any]
+) -> list[int]:
+    """Walks through a version that had begun when one of these happened to whoever walks.
+
+    A walk begins with the activity that let its customer in. What is told late, as an old purchase
+    from a file is, ends no walk that began since.
+    """
+    last: dict[int, datetime] = {}
+    for activity in activities:
+        at = last.get(activity.customer_id, activity.occurred_at)
+        last[activity.customer_id] = max(at, activity.occurred_at)
+    enrolment, trigger = table(Enrolment), table(Activity)
+    began_at = func.coalesce(trigger.c.occurred_at, enrolment.c.entered_at).label("began_at")
+    query = (
+        select(enrolment.c.id, enrolment.c.customer_id, began_at)
+        .outerjoin(trigger, trigger.c.id == enrolment.c.activity_id)
+        .where(enrolment.c.flow_version_id == version_id, enrolment.c.state.in_(OPEN))
+        .where(enrolment.c.customer_id.in_(last))
+    )
+    rows = await session.execute(query)
+    return [row.id for row in rows if row.began_at - CLOCKS_DIFFER <= last[row.customer_id]]
 
 
 async def _exit_again(
@@ -205,8 +228,11 @@ async def _exit_again(
     if flow.definition.exit is None:
         return
     kind = flow.definition.exit.when.activity
-    last = {a.customer_id: a.id for a in activities if a.kind == kind}  # ids go up
-    over = [a.id for a in activities if a.id < last.get(a.customer_id, 0)]
+    ends: dict[int, list[Any]] = {}
+    for activity in activities:
+        if activity.kind == kind:
+            ends.setdefault(activity.customer_id, []).append(activity)
+    over = [a.id for a in activities if any(_ends(a, e) for e in ends.get(a.customer_id, ()))]
     enrolment = table(Enrolment)
     leave = update(enrolment).where(
         enrolment.c.flow_id == flow.flow_id,
@@ -214,6 +240,11 @@ async def _exit_again(
         enrolment.c.state.in_(OPEN),
     )
     await session.execute(leave.values(state=EXITED, reason=f"exit:{kind}", done_at=now))
+
+
+def _ends(begin: Any, end: Any) -> bool:  # noqa: ANN401
+    """Whether a walk that began with one activity is over by another; ids go up."""
+    return bool(begin.id < end.id and begin.occurred_at - CLOCKS_DIFFER <= end.occurred_at)
 
 
 async def _exits(

@@ -6,6 +6,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from core.errors import Fault, Invalid
 
@@ -110,8 +111,14 @@ class _Plainer:
     def _scalar(self, value: object, at: Location) -> object:
         if isinstance(value, str):
             return self._text(value, at)
-        if value is None or (isinstance(value, int | float) and abs(value) < 2**63):
-            return value  # neither .inf nor .nan nor what JSON readers round
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, ScalarBoolean):
+            return bool(value)
+        if isinstance(value, int | float) and abs(value) < 2**63:
+            # Neither .inf nor .nan nor what JSON readers round; and no number that knows how it was
+            # written, which JSON writers refuse.
+            return int(value) if isinstance(value, int) else float(value)
         if isinstance(value, date) and not isinstance(value, datetime):
             return value.isoformat()
         raise NotPlain(at, "must be text, a number, true or false; put other things into quotes",

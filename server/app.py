@@ -15,13 +15,14 @@ from starlette.routing import Mount, Route
 
 from admin.api import create_api
 from bot.intake import Intake
+from bot.pages.linking import create_pages
 from core import logs, metrics
 from core.db import table
 from core.runtime import Runtime
 from crm import channels
 from crm.models import BLOCKED, FOLLOWING, Channel, Friend
 from flows.models import PUBLISHED, Flow
-from server import inbox_api, migrations
+from server import card_pages, hooks, inbox_api, migrations, privacy_api
 from server.travel import Traveller
 from server.worker import BELTS
 
@@ -40,7 +41,8 @@ class Server:
 
     def __init__(self, runtime: Runtime, traveller: Traveller | None) -> None:
         self.intake = Intake(runtime, channels.of(runtime))
-        self._api = create_api(runtime, advance=traveller, more=[inbox_api.routes])
+        more = [inbox_api.routes, privacy_api.routes]
+        self._api = create_api(runtime, advance=traveller, more=more)
         self.pages = _pages(runtime, self._api)
 
     async def settled(self) -> None:
@@ -86,7 +88,10 @@ def _pages(runtime: Runtime, api: FastAPI) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", prometheus),
+            *card_pages.routes(runtime),
             Mount("/api/v1", api),
+            Mount("/hooks", hooks.create_hooks(runtime)),
+            Mount("/link", create_pages(runtime)),
         ]
     )
 

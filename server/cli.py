@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import uvloop
@@ -25,7 +25,11 @@ app = typer.Typer(
 token_app = typer.Typer(help="管理APIのトークン / Tokens of the admin API.", no_args_is_help=True)
 flows_app = typer.Typer(help="シナリオのファイル / Flow files.", no_args_is_help=True)
 replies_app = typer.Typer(help="自動応答のファイル / Text rule files.", no_args_is_help=True)
+import_app = typer.Typer(help="CSVの取り込み / CSV files in.", no_args_is_help=True)
+export_app = typer.Typer(help="CSVの書き出し / CSV files out.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
+app.add_typer(import_app, name="import")
+app.add_typer(export_app, name="export")
 app.add_typer(flows_app, name="flows")
 app.add_typer(replies_app, name="replies")
 
@@ -192,6 +196,72 @@ def replies_apply(path: PathArgument) -> None:
 
     for line in _run(apply_rules(_settings(), path)):
         out.print(line, highlight=False)
+
+
+Mapping = Annotated[str, typer.Option(help="A saved mapping, or plain, rakuten, yahoo, makeshop, "
+                                      "shopify, smaregi, square.")]  # fmt: skip
+Encoding = Annotated[str, typer.Option(help="utf-8, cp932 (Shift_JIS) or utf-16.")]
+Source = Annotated[str, typer.Option(help="Under which name the file's orders are known.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would come of it.")]
+CsvFile = Annotated[Path, typer.Argument(help="A CSV file.")]
+
+
+@import_app.command("customers")
+def import_customers(
+    file: CsvFile,
+    mapping: Mapping = "plain",
+    encoding: Encoding = "",
+    source: Source = "",
+    *,
+    dry_run: DryRun = False,
+) -> None:
+    """顧客を取り込む / Import members by their numbers; blank cells change nothing."""
+    _import("customers", file, mapping, encoding, source, dry_run=dry_run)
+
+
+@import_app.command("purchases")
+def import_purchases(
+    file: CsvFile,
+    mapping: Mapping = "plain",
+    encoding: Encoding = "",
+    source: Source = "",
+    *,
+    dry_run: DryRun = False,
+) -> None:
+    """購入を取り込む / Import orders by source and order id; again doubles nothing."""
+    _import("purchases", file, mapping, encoding, source, dry_run=dry_run)
+
+
+@export_app.command("customers")
+def export_customers(file: CsvFile, encoding: Encoding = "") -> None:
+    """会員を書き出す / Write all members to a CSV file that the import reads again."""
+    _export("customers", file, encoding)
+
+
+@export_app.command("purchases")
+def export_purchases(file: CsvFile, encoding: Encoding = "") -> None:
+    """購入を書き出す / Write all orders to a CSV file that the import reads again."""
+    _export("purchases", file, encoding)
+
+
+def _import(
+    kind: Literal["customers", "purchases"], file: Path, mapping: str, encoding: str, source: str,
+    *, dry_run: bool,
+) -> None:  # fmt: skip
+    from server.import_command import Wish, import_file, say  # noqa: PLC0415
+
+    wish = Wish(kind, file, mapping, encoding, source, dry_run)
+    report = _run(import_file(_settings(), wish, err))
+    say(report, wish, out, err)
+    if report.left_out:
+        raise typer.Exit(1)
+
+
+def _export(kind: Literal["customers", "purchases"], file: Path, encoding: str) -> None:
+    from server.import_command import Wish, export_file  # noqa: PLC0415
+
+    count = _run(export_file(_settings(), Wish(kind, file, encoding=encoding)))
+    out.print(f"{file}: {count:,} 件 records", highlight=False, soft_wrap=True, markup=False)
 
 
 def _settings() -> Settings:

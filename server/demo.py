@@ -30,7 +30,7 @@ from core.settings import Settings, load
 from crm.models import Channel
 from delivery import text_rules
 from flows import files, store
-from server import demo_folder, migrations
+from server import demo_content, demo_folder, migrations
 from server.children import Child, keep_running
 from server.demo_folder import Secrets
 from server.process import only_process, ready
@@ -179,6 +179,7 @@ async def _first_content(session: AsyncSession, now: datetime) -> None:
     for _file, rules in read_rules(SAMPLE / "replies.yaml", allow_http=True):
         for key, draft in rules.items():
             await text_rules.save(session, key, draft, now=now, allow_http=True)
+    await demo_content.decide(session, now)
 
 
 def _environment(folder: Path, kept: Secrets, url: str, phone: str) -> dict[str, str]:

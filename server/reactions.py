@@ -15,6 +15,7 @@ from core.runtime import Runtime
 from crm.models import Activity, Customer
 from flows import engine
 from flows.jobs import STEPS
+from server import link_reactions
 
 log = logs.get(__name__)
 
@@ -30,7 +31,12 @@ class Reaction(Protocol):
     ) -> int: ...
 
 
-REACTIONS: tuple[tuple[Reaction, str], ...] = ((engine.react, STEPS.name),)  # and whom that wakes
+# Each with the belt that it wakes. Walks end before others begin.
+REACTIONS: tuple[tuple[Reaction, str], ...] = (
+    (link_reactions.stop_walks, STEPS.name),
+    (engine.react, STEPS.name),
+    (link_reactions.end_parted_links, "reactions"),
+)
 
 
 async def react(runtime: Runtime) -> int:
@@ -77,6 +83,8 @@ async def _react(runtime: Runtime, limit: int, only: int | None = None) -> int:
         people = select(customer.c.id).where(customer.c.id.in_({row.customer_id for row in rows}))
         await session.execute(people.order_by(customer.c.id).with_for_update(key_share=True))
         woken = [belt for act, belt in REACTIONS if await act(session, rows, now=now)]
+        if await link_reactions.complete_links(runtime, session, rows, now=now):
+            woken += [BELT.name, "dispatch"]
         done = update(activity).where(activity.c.id.in_([row.id for row in rows]))
         await session.execute(done.values(react_at=None))
     runtime.wakes.wake(*woken)

@@ -20,7 +20,13 @@ from core.jobs import Belt, Due
 from core.models import JobRun
 from core.runtime import Runtime
 from crm import channels
+from crm.coupons import jobs as coupons
+from crm.linking.jobs import tidy_links
+from crm.points import jobs as points
+from crm.points.proof import prove
+from crm.ranks import review
 from delivery.jobs import forget_reply_tokens, refresh_quota
+from server import appointments
 from server.housekeeping import forget_old_rows
 
 log = logs.get(__name__)
@@ -34,13 +40,15 @@ class Entry:
     """One line of the timetable. The work returns how much it did.
 
     Housekeeping that was missed is made up for once, however often. Work whose moment matters to
-    customers is not `housekeeping`: a simulated clock then stops at each of its slots.
+    customers is not `housekeeping`: a simulated clock then stops at its slots, at those from the
+    moment on that it `waits_for` where that is told (None: there is nothing to wait for).
     """
 
     name: str
     trigger: BaseTrigger
     work: Callable[[Runtime], Awaitable[int]]
     housekeeping: bool = True
+    waits_for: Callable[[Runtime], Awaitable[datetime | None]] | None = None
 
 
 def entries(runtime: Runtime) -> tuple[Entry, ...]:
@@ -48,6 +56,18 @@ def entries(runtime: Runtime) -> tuple[Entry, ...]:
     zone = runtime.settings.zone
     return (
         Entry("ask_line", CronTrigger(minute=5, timezone=zone), ask_line),
+        Entry("review_ranks", CronTrigger(hour=0, minute=5, timezone=zone), review.review_due,
+              housekeeping=False, waits_for=appointments.review),
+        Entry("confirm_points", CronTrigger(hour=0, minute=5, timezone=zone), points.confirm_due,
+              housekeeping=False, waits_for=appointments.confirmation),
+        Entry("expire_points", CronTrigger(hour=0, minute=5, timezone=zone), points.expire_due,
+              housekeeping=False, waits_for=appointments.expiry),
+        Entry("notify_expiring_points", CronTrigger(hour=10, timezone=zone),
+              points.notify_expiring, housekeeping=False, waits_for=appointments.notice),
+        Entry("remind_of_coupons", CronTrigger(hour=10, timezone=zone), coupons.remind_due,
+              housekeeping=False, waits_for=appointments.reminder),
+        Entry("prove_points", CronTrigger(hour=3, minute=40, timezone=zone), prove),
+        Entry("tidy_links", CronTrigger(hour=3, minute=15, timezone=zone), tidy_links),
         Entry("forget_reply_tokens", CronTrigger(hour=3, minute=10, timezone=zone),
               forget_reply_tokens),
         Entry("forget_old_rows", CronTrigger(hour=3, minute=20, timezone=zone), forget_old_rows),

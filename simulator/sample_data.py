@@ -47,6 +47,12 @@ FROM_ABROAD = (
 )
 
 
+_FULL_NAMES = {
+    "花": "港 花", "健": "鈴木 健", "結衣": "森 結衣", "陸": "石田 陸", "美咲": "中村 美咲",
+}  # fmt: skip
+_LINKED_SHARE = 0.8
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """Something the shop sells; the price in yen."""
@@ -87,7 +93,10 @@ class Purchase:
 
 @dataclass(slots=True)
 class Customer:
-    """One person of the sample shop. `followed_at` is None for those who are not friends yet."""
+    """One person of the sample shop. `followed_at` is None for those who are not friends yet.
+
+    Those with a `member_number` are in the shop's books; `linked` ones see their card in LINE.
+    """
 
     user_id: str
     name: str
@@ -95,6 +104,10 @@ class Customer:
     language: str = "ja"
     featured: bool = False
     birthday: date | None = None
+    member_number: str | None = None
+    full_name: str = ""
+    linked: bool = False
+    coupons: tuple[str, ...] = ()
     followed_at: datetime | None = None
     blocked_at: datetime | None = None
     purchases: list[Purchase] = field(default_factory=list)
@@ -109,7 +122,30 @@ def build(today: date) -> list[Customer]:
         person.purchases = [
             _numbered(purchase, number, n) for n, purchase in enumerate(person.purchases, 1)
         ]
+    _enter_in_the_books(people)
     return people
+
+
+def _enter_in_the_books(people: list[Customer]) -> None:
+    """Whoever has bought something is a member, and so is 花; most friends among them are linked.
+
+    A chance of its own, so that names and purchases stay as they were.
+    """
+    chance = random.Random(_SEED + 1)  # noqa: S311  the same shop for everybody
+    for number, person in enumerate(people, 1):
+        person.full_name = _FULL_NAMES.get(person.name) or _full_name(person.name, chance)
+        is_friend = person.followed_at is not None and person.blocked_at is None
+        if person.purchases or person.featured:
+            person.member_number = f"MN-{number:06d}"
+            person.linked = is_friend and (person.featured or chance.random() < _LINKED_SHARE)
+    hana, ken, _yui, _riku, misaki = people[:5]
+    hana.about = f"新しいお客さま。会員番号 {hana.member_number} 誕生日 {hana.birthday}"
+    ken.coupons, misaki.coupons = ("beans-10", "drink-gift"), ("birthday-500", "beans-10")
+
+
+def _full_name(name: str, chance: random.Random) -> str:
+    family, plain = chance.choice(FAMILY_NAMES), name.rstrip("☕")
+    return plain if " " in plain or plain in dict(FROM_ABROAD) else f"{family} {plain}"
 
 
 def _numbered(purchase: Purchase, person: int, n: int) -> Purchase:

@@ -9,18 +9,17 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 
-from simulator import events
-from simulator.clock import JAPAN, from_ms, iso, to_ms
+from simulator import events, sample_members
+from simulator.clock import JAPAN, from_ms, to_ms
 from simulator.ids import user_id_for
 from simulator.people import Person
 from simulator.platform import Platform
-from simulator.sample_data import Customer, Purchase, build
+from simulator.sample_data import Customer, build
 from simulator.shop import Shop, ShopError, follow_clock
 from simulator.webhooks import Event, encode, sign
 
 log = logging.getLogger("simulator")
 EVENTS_PER_BODY = 50
-PURCHASES_AT_ONCE = 4
 _DONE = "sample_shop"
 _PATIENCE_SECONDS = 60
 _POST_SECONDS = 10.0
@@ -37,7 +36,7 @@ def move_in(platform: Platform) -> None:
     """Add the people and their friendships with the first channel, once."""
     if _DONE in platform.done:
         return
-    platform.mark_done(_DONE, {"moved_in_at": platform.clock.ms(), "events": 0, "purchases": 0})
+    platform.mark_done(_DONE, {"moved_in_at": platform.clock.ms(), "events": 0})
     channel = platform.first_channel
     for customer in customers(platform):
         platform.people.add(
@@ -63,7 +62,10 @@ async def tell_past(platform: Platform, shop: Shop) -> None:
         await shop.wait_until_ready()
         await _agree_on_time(platform, shop)
         await _tell_events(platform)
-        await _tell_purchases(platform, shop)
+        if not shop.has_token:
+            log.warning("Members and purchases are not told: SIMULATOR_SHOP_TOKEN is not set")
+            return
+        await sample_members.tell(platform, shop, customers(platform), _DONE)
     except ShopError as error:
         log.warning("The sample shop's past could not be told: %s", error)
     except (KeyError, TypeError, ValueError) as error:
@@ -123,50 +125,3 @@ async def _post(platform: Platform, batch: list[Event]) -> None:
             return
         await asyncio.sleep(1)
     raise ShopError(f"the webhook answers {delivery.detail}")
-
-
-async def _tell_purchases(platform: Platform, shop: Shop) -> None:
-    if not shop.has_token:
-        log.warning("Purchases are not told: SIMULATOR_SHOP_TOKEN is not set")
-        return
-    people = [person for person in customers(platform) if person.followed_at]
-    known = await _customer_ids(shop, {person.user_id for person in people})
-    orders = [
-        (p, known[one.user_id]) for one in people for p in one.purchases if one.user_id in known
-    ]
-    orders.sort(key=lambda order: order[0].at)
-    told = int(str(platform.done[_DONE]["purchases"]))
-    while told < len(orders):
-        batch = orders[told : told + PURCHASES_AT_ONCE]
-        await asyncio.gather(*(shop.tell(_activity(*order)) for order in batch))
-        told += len(batch)
-        platform.mark_done(_DONE, {**platform.done[_DONE], "purchases": told})
-
-
-async def _customer_ids(shop: Shop, wanted: set[str]) -> dict[str, str]:
-    """Customer ids by user id, once the shop has worked through the events or stands still."""
-    known: dict[str, str] = {}
-    for _ in range(_PATIENCE_SECONDS):
-        known = {
-            str(item["user_id"]): str(item["customer_id"])
-            async for item in shop.friends()
-            if item.get("customer_id") is not None
-        }
-        if wanted <= known.keys():
-            break
-        await asyncio.sleep(1)
-    return known
-
-
-def _activity(purchase: Purchase, customer_id: str) -> dict[str, object]:
-    return {
-        "kind": "purchased",
-        "customer_id": customer_id,
-        "occurred_at": iso(to_ms(purchase.at)),
-        "data": {
-            "order_id": purchase.order_id,
-            "total": purchase.total,
-            "lines": list(purchase.lines),
-        },
-        "idempotency_key": f"minato:{purchase.order_id}",
-    }

@@ -12,6 +12,7 @@ from simulator.settings import Settings
 READY_SECONDS = 60
 _QUICK = aiohttp.ClientTimeout(total=5)
 _ASKING = aiohttp.ClientTimeout(total=0.5)
+_TELLING = aiohttp.ClientTimeout(total=60)
 _TRAVEL = aiohttp.ClientTimeout(total=1_800)  # A year of flows may run on the way.
 _OK = 200
 _CREATED = frozenset({200, 201, 202, 409})  # 409: the shop has had this key before.
@@ -36,11 +37,16 @@ class Shop:
         self._session: aiohttp.ClientSession | None = None
 
     async def _call(
-        self, method: str, path: str, body: object = None, limit: aiohttp.ClientTimeout = _QUICK
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        limit: aiohttp.ClientTimeout = _QUICK,
+        more_headers: dict[str, str] | None = None,
     ) -> tuple[int, object]:
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        headers = self._headers if self.has_token else None
+        headers = (self._headers if self.has_token else {}) | (more_headers or {})
         try:
             async with self._session.request(
                 method, self.url + path, json=body, headers=headers, timeout=limit
@@ -81,22 +87,32 @@ class Shop:
 
     async def friends(self) -> AsyncIterator[dict[str, object]]:
         """All friends the shop knows. Raises `ShopError`."""
-        cursor = ""
+        async for item in self._all("friends"):
+            yield item
+
+    async def _all(self, what: str, more: str = "") -> AsyncIterator[dict[str, object]]:
+        cursor = more
         while True:
-            status, body = await self._call("GET", f"/api/v1/friends?limit={_PAGE}{cursor}")
+            status, body = await self._call("GET", f"/api/v1/{what}?limit={_PAGE}{cursor}")
             if status != _OK or not isinstance(body, dict):
-                raise ShopError(f"the shop answers {status} to a question for its friends", status)
+                raise ShopError(f"the shop answers {status} to a question for its {what}", status)
             for item in body["items"]:
                 yield item
             if not body.get("next_cursor"):
                 return
-            cursor = f"&cursor={body['next_cursor']}"
+            cursor = f"{more}&cursor={body['next_cursor']}"
 
-    async def tell(self, activity: dict[str, object]) -> None:
-        """Record a fact from outside, once per idempotency key. Raises `ShopError`."""
-        status, _ = await self._call("POST", "/api/v1/activities", activity)
+    async def members(self) -> AsyncIterator[dict[str, object]]:
+        """All customers in the shop's books who are linked. Raises `ShopError`."""
+        async for item in self._all("customers", "&linked=true"):
+            yield item
+
+    async def tell(self, path: str, body: dict[str, object], key: str) -> None:
+        """Tell the shop something, once per idempotency key. Raises `ShopError`."""
+        headers = {"Idempotency-Key": key}
+        status, _ = await self._call("POST", f"/api/v1/{path}", body, _TELLING, headers)
         if status not in _CREATED:
-            raise ShopError(f"the shop answers {status} to a purchase", status)
+            raise ShopError(f"the shop answers {status} to what it is told of {path}", status)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,19 +6,33 @@ from fastapi import APIRouter, FastAPI
 
 from admin.api import (
     activities,
+    attributes,
     audit_log,
     channels,
     clock,
+    coupon_uses,
+    coupons,
+    customers,
     deliveries,
     docs,
+    doubles,
     flows,
     friends,
+    imports,
     jobs,
+    linking,
+    lookup,
     me,
+    merges,
     messages,
+    points,
+    purchases,
     quota,
+    ranks,
+    sources,
     text_rules,
     tokens,
+    topics,
 )
 from admin.api.envelope import Envelope
 from admin.api.handlers import HANDLERS
@@ -29,8 +43,10 @@ from admin.tokens import Tokens
 from core.runtime import Runtime
 
 RESOURCES = (
-    me, channels, friends, activities, flows, messages, text_rules, deliveries, quota, clock,
-    tokens, audit_log, jobs,
+    lookup, me, channels, friends, customers, attributes, topics, doubles, merges, points, ranks,
+    imports, activities,
+    coupon_uses, coupons, purchases, sources, flows, messages, text_rules, deliveries, quota,
+    linking, clock, tokens, audit_log, jobs,
 )  # fmt: skip
 
 

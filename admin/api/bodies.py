@@ -10,6 +10,7 @@ from admin.api.problems import MALFORMED, MEDIA, TOO_LARGE, Refusal
 from core.errors import Fault, Invalid
 
 MAX_BYTES = 1 << 20
+MAX_BYTES_IN = "x-max-bytes"  # what a route says that takes more: a file, say
 MAX_DEPTH = 80
 MAX_NUMBER = 1 << 63
 
@@ -17,17 +18,18 @@ MAX_NUMBER = 1 << 63
 class StrictRequest(Request):
     """A request whose body is read before any transaction begins."""
 
+    max_bytes: int = MAX_BYTES
     _raw: bytes | None = None
     _tree: Any = None
 
     async def body(self) -> bytes:
-        """The body; a `Refusal` (413) where it is over 1 MiB."""
+        """The body; a `Refusal` (413) where it is over 1 MiB, or what its route allows."""
         if self._raw is None:
             chunks, size = [], 0
             async for chunk in self.stream():
                 size += len(chunk)
-                if size > MAX_BYTES:
-                    raise Refusal(TOO_LARGE, f"The body is over {MAX_BYTES} bytes.")
+                if size > self.max_bytes:
+                    raise Refusal(TOO_LARGE, f"The body is over {self.max_bytes} bytes.")
                 chunks.append(chunk)
             self._raw = b"".join(chunks)
         return self._raw

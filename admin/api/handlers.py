@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.requests import Request
 from fastapi.responses import Response
 from sqlalchemy.exc import (
+    DBAPIError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -32,6 +33,7 @@ from core.errors import Fault
 
 log = logs.get(__name__)
 
+_GAVE_WAY = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock not available
 _BY_STATUS = {kind.status: kind for kind in KINDS}
 _BY_ERROR: tuple[tuple[type[errors.OkaeriError], Kind], ...] = (
     (errors.Invalid, INVALID),
@@ -106,6 +108,15 @@ async def on_unavailable(request: Request, error: Exception) -> Response:
     return respond(request, UNAVAILABLE, detail, headers={"Retry-After": "2"})
 
 
+async def on_database_error(request: Request, error: Exception) -> Response:
+    """Answer a change that PostgreSQL gave up for another one: each held what the other wanted."""
+    if getattr(getattr(error, "orig", None), "sqlstate", None) not in _GAVE_WAY:
+        return unexpected(request, error)
+    log.warning("api.gave_way", error=type(error).__name__)
+    detail = "Another change to the same things came first; nothing was changed, try again."
+    return respond(request, UNAVAILABLE, detail, headers={"Retry-After": "1"})
+
+
 def unexpected(request: Request, error: BaseException) -> Response:
     """Log what nobody expected and answer without its insides."""
     log_unexpected(error, getattr(request.state, "request_id", ""))
@@ -131,6 +142,7 @@ HANDLERS: dict[int | type[Exception], Any] = {
     RequestValidationError: on_validation_error,
     HTTPException: on_http_exception,
     IntegrityError: on_integrity_error,
+    DBAPIError: on_database_error,
     OperationalError: on_unavailable,
     InterfaceError: on_unavailable,
     PoolTimeout: on_unavailable,

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute, APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin.api.bodies import StrictRequest, check_text
+from admin.api.bodies import MAX_BYTES, MAX_BYTES_IN, StrictRequest, check_text
 from admin.api.changes import Change, Replay
 from admin.api.paging import Cursors
 from admin.api.problems import FORBIDDEN, HEADERS, UNAUTHORIZED, Refusal
@@ -66,6 +66,7 @@ class AdminRoute(APIRoute):
             now = await api.runtime.clock.now()
             caller = await authorise(api.tokens, request, self.least_role, now=now)
             strict = StrictRequest(request.scope, request.receive)
+            strict.max_bytes = (self.openapi_extra or {}).get(MAX_BYTES_IN, MAX_BYTES)
             self._check_query(strict)
             await strict.read(takes_json=self.body_field is not None)
             change = Change(api.runtime, caller, now, await _hash(strict))
@@ -119,11 +120,12 @@ async def _run(endpoint: Handler, request: Request, change: Change) -> Response:
 
 
 async def _hash(request: StrictRequest) -> str:
-    """What makes two requests the same: method, path and body, whatever its spacing."""
+    """What makes two requests the same: method, path, query and body, whatever its spacing."""
     body = await request.body()
     if body and request.media_type == "application/json":
         body = orjson.dumps(await request.json(), option=orjson.OPT_SORT_KEYS)
-    head = f"{request.method} {request.url.path}\n".encode()
+    query = f"?{request.url.query}" if request.url.query else ""
+    head = f"{request.method} {request.url.path}{query}\n".encode()
     return hashlib.sha256(head + body).hexdigest()
 
 

@@ -1065,6 +1065,13 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_point_entry_customer", ["customer_id", "occurred_at", "id"], unique=False
         )
+        batch_op.create_index(
+            "ix_point_entry_actor",
+            ["actor", "occurred_at"],
+            unique=False,
+            postgresql_where=sa.text("actor IS NOT NULL"),
+            sqlite_where=sa.text("actor IS NOT NULL"),
+        )
         batch_op.create_index("ix_point_entry_purchase_id", ["purchase_id"], unique=False)
 
     op.create_table(
@@ -1094,6 +1101,11 @@ def downgrade() -> None:
     op.drop_table("point_draw")
     with op.batch_alter_table("point_entry", schema=None) as batch_op:
         batch_op.drop_index("ix_point_entry_purchase_id")
+        batch_op.drop_index(
+            "ix_point_entry_actor",
+            postgresql_where=sa.text("actor IS NOT NULL"),
+            sqlite_where=sa.text("actor IS NOT NULL"),
+        )
         batch_op.drop_index("ix_point_entry_customer")
 
     op.drop_table("point_entry")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bot.handlers.membership import LINK, WORDS
 from bot.router import Router, any_postback, any_text, message_of, text_is
 from bot.turn import Replies, Turn
 from core.buttons import ButtonData, Choice, ExpiredButton, ForeignButton, unpack
@@ -26,23 +27,25 @@ async def shop_rule(turn: Turn) -> Replies | None:
 @router.on(text_is("ヘルプ", "help", "使い方", "つかいかた", "メニュー", "menu", "?"), priority=10)
 async def help_(turn: Turn) -> Replies:
     """What one can ask."""
-    words = _suggestions(turn)
-    lines = ["このトークでできること:", *(f"・{word}" for word in words)]
-    if not words:
-        lines = ["お問い合わせは、このままメッセージをお送りください。"]
-    return _with_choices("\n".join(lines), words)
+    words = [*WORDS, LINK, *_suggestions(turn)]
+    lines = ["このトークでできること:", *(f"・{word}" for word in dict.fromkeys(words))]
+    ask = "そのほかのお問い合わせは、このままメッセージをお送りください。"
+    return _with_choices("\n".join([*lines, ask]), words)
 
 
 @router.tap(Choice)
 async def choice(turn: Turn, button: Choice) -> Replies | None:
-    """A button that staff wrote counts as its word being typed."""
+    """A button that staff wrote counts as its word being typed: to the shop's rules, then to us."""
     turn.note("tapped", value=button.value)
-    return _by_rule(turn, fold(button.value)) or []
+    turn.word = button.value
+    return _by_rule(turn, fold(button.value))
 
 
 @router.on(any_postback, priority=-10)
 async def unknown_button(turn: Turn) -> Replies:
     """A button that is not ours any more: recorded, and answered only where it was ours."""
+    if turn.word is not None:  # a button of staff's, whose word nobody answers
+        return []
     try:
         unpack(turn.postback or "", [], turn.runtime.buttons, now=turn.now)
     except ExpiredButton:

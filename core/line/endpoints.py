@@ -68,6 +68,11 @@ LINK_TOKEN = Endpoint("issueLinkToken", "POST", "/v2/bot/user/{}/linkToken")
 LOADING = Endpoint("showLoadingAnimation", "POST", "/v2/bot/chat/loading/start")
 CONTENT = Endpoint("getMessageContent", "GET", "/v2/bot/message/{}/content", data=True)
 
+CREATE_COUPON = Endpoint("createCoupon", "POST", "/v2/bot/coupon")
+LIST_COUPONS = Endpoint("listCoupon", "GET", "/v2/bot/coupon")
+GET_COUPON = Endpoint("getCouponDetail", "GET", "/v2/bot/coupon/{}")
+CLOSE_COUPON = Endpoint("closeCoupon", "PUT", "/v2/bot/coupon/{}/close")
+
 CREATE_RICH_MENU = Endpoint("createRichMenu", "POST", "/v2/bot/richmenu")
 VALIDATE_RICH_MENU = Endpoint("validateRichMenuObject", "POST", "/v2/bot/richmenu/validate")
 SET_RICH_MENU_IMAGE = Endpoint("setRichMenuImage", "POST", "/v2/bot/richmenu/{}/content", data=True)

@@ -73,6 +73,7 @@ class PointEntry(Model, table=True):
         CheckConstraint("delta <> 0", name="delta"),
         Index("ix_point_entry_customer", "customer_id", "occurred_at", "id"),
         Index("ix_point_entry_purchase_id", "purchase_id"),
+        Index("ix_point_entry_actor", "actor", "occurred_at", **_only("actor IS NOT NULL")),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))

@@ -49,7 +49,7 @@ async def test_every_operation_says_what_a_reader_needs(document: dict[str, Any]
         headers = {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
         if method in {"put", "patch"}:
             assert "If-Match" in headers, where
-        reads_only = {"/messages/preview", "/clock"}
+        reads_only = {"/messages/preview", "/rank-policy/dry-run", "/clock"}
         assert ("Idempotency-Key" in headers) == (method == "post" and path not in reads_only), (
             where
         )

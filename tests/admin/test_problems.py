@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from admin.api import me
 from core import metrics
@@ -157,6 +158,22 @@ async def test_a_database_that_cannot_be_reached_is_unavailable(
     response = await callers["viewer"].get("/me")
     problem(response, 503)
     assert response.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(("state", "status"), [("40P01", 503), ("42P01", 500)])
+async def test_a_change_that_gave_way_to_another_one_may_be_tried_again(
+    callers: Callers, monkeypatch: pytest.MonkeyPatch, state: str, status: int
+) -> None:
+    class GaveWay(Exception):
+        sqlstate = state
+
+    def give_way() -> None:
+        raise DBAPIError("UPDATE customer", None, GaveWay())
+
+    monkeypatch.setattr(callers.api.state.api.runtime.db, "reading", give_way)
+    response = await callers["viewer"].get("/me")
+    problem(response, status)
+    assert "UPDATE" not in response.text
 
 
 async def test_requests_are_counted_by_pattern_never_by_path(viewer: httpx2.AsyncClient) -> None:

@@ -87,15 +87,17 @@ async def test_help_lists_what_surely_gets_an_answer(webhook: Webhook, runtime: 
 
     message = await ask(webhook, "使い方")
 
-    assert message["text"] == "このトークでできること:\n・予約\n・営業時間"
-    assert choices(message) == ["予約", "営業時間"]
+    ours = ["会員証", "ポイント", "ランク", "クーポン", "通知設定", "連携"]
+    lines = message["text"].split("\n")
+    assert lines[1:-1] == [f"・{word}" for word in [*ours, "予約", "営業時間"]]
+    assert choices(message) == [*ours, "予約", "営業時間"]
 
 
 async def test_help_of_a_shop_without_rules_is_still_kind(webhook: Webhook) -> None:
     message = await ask(webhook, "help")
 
     assert "お問い合わせ" in message["text"]
-    assert choices(message) == []
+    assert choices(message)[0] == "会員証"
 
 
 async def test_what_nobody_understands_goes_to_staff_with_a_way_on(
@@ -160,6 +162,15 @@ async def test_a_button_without_a_rule_is_noted_and_not_answered(
     assert await said(runtime) == []
     [activity] = await rows(runtime, Activity)
     assert (activity.kind, activity.data) == ("tapped", {"value": "はい"})
+
+
+async def test_a_button_of_ours_may_stand_for_a_word_that_the_bot_itself_answers(
+    webhook: Webhook, runtime: Runtime
+) -> None:
+    answer = await answered(webhook, tap(Choice(value="ヘルプ").pack(runtime.buttons)))
+
+    assert answer["text"].startswith("このトークでできること")
+    assert [row.kind for row in await rows(runtime, Activity)] == ["tapped"]
 
 
 async def test_a_button_in_a_rules_answer_is_signed_and_works(

@@ -223,6 +223,42 @@ async def test_the_activity_that_lets_in_does_not_let_out(life: Life, cast: Cast
     assert [row.state for row in await life.enrolments(ken)] == ["exited", "exited", "active"]
 
 
+# how long ago it was bought, where the walk began a day ago
+@pytest.mark.parametrize(
+    ("bought", "state"),
+    [
+        (timedelta(hours=1), "exited"),
+        (DAY + timedelta(minutes=4), "exited"),  # the till's clock may be slow
+        (DAY + timedelta(minutes=6), "active"),
+        (DAY * 300, "active"),
+    ],
+)
+async def test_only_what_happened_after_the_walk_began_ends_it(
+    life: Life, cast: Cast, bought: timedelta, state: str
+) -> None:
+    """A file of old purchases is read in while people are under way."""
+    hana = await cast.hana()
+    await life.publish(flow("wait: {days: 3}", "say: はい", ends="purchased"))
+    await life.happens("followed", hana)
+    await life.travel(DAY)
+
+    await life.happens("purchased", hana, ago=bought)
+
+    assert await life.states(hana) == [state]
+
+
+async def test_an_old_goal_in_the_same_breath_does_not_count(life: Life, cast: Cast) -> None:
+    hana = await cast.hana()
+    await life.publish(flow(ends="purchased"))
+    await life.record("followed", hana)
+    await life.record("purchased", hana, ago=DAY)
+
+    await life.react()
+    await life.walk()
+
+    assert await life.states(hana) == ["finished"]
+
+
 async def test_who_blocks_us_leaves_every_flow(life: Life, cast: Cast) -> None:
     hana, ken = await cast.hana(), await cast.ken()
     for key in ("one", "two"):

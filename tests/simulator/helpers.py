@@ -86,6 +86,7 @@ class FakeShop:
         self.headers: list[dict[str, str]] = []
         self.answers: Callable[[dict[str, Any]], int | float] = lambda _: 200
         self.activities: dict[str, dict[str, Any]] = {}
+        self.told: dict[str, dict[str, dict[str, Any]]] = {}
         self.known: list[str] = []
         self.now = "2027-01-10T00:00:00+00:00"
         self.on_travel: Callable[[], Any] | None = None
@@ -96,6 +97,8 @@ class FakeShop:
                 Route("/api/v1/clock", self.clock, methods=["GET", "POST"]),
                 Route("/api/v1/friends", self.friends),
                 Route("/api/v1/activities", self.activity, methods=["POST"]),
+                Route("/api/v1/customers", self.customers),
+                Route("/api/v1/{what:path}", self.take, methods=["POST"]),
             ]
         )
 
@@ -137,8 +140,25 @@ class FakeShop:
         start = int(request.query_params.get("cursor", 0))
         page = self.known[start : start + 200]
         more = str(start + 200) if start + 200 < len(self.known) else None
-        items = [{"user_id": user_id, "customer_id": f"c-{user_id}"} for user_id in page]
+        items = [
+            {"user_id": user_id, "id": f"f-{user_id}", "customer_id": f"c-{user_id}"}
+            for user_id in page
+        ]
         return JSONResponse({"items": items, "next_cursor": more})
+
+    async def customers(self, request: Request) -> Answer:
+        """All members at once."""
+        told = self.told.get("customers", {}).values()
+        items = [{"id": each["member_number"], "member_number": each["member_number"]}
+                 for each in told]  # fmt: skip
+        return JSONResponse({"items": items, "next_cursor": None})
+
+    async def take(self, request: Request) -> Answer:
+        """Whatever is told, once per Idempotency-Key."""
+        what, key = request.path_params["what"], request.headers["idempotency-key"]
+        known = key in self.told.setdefault(what, {})
+        self.told[what][key] = await request.json()
+        return JSONResponse({}, 200 if known else 201)
 
     async def activity(self, request: Request) -> Answer:
         """Once per idempotency key."""

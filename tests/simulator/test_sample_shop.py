@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from simulator import sample_shop
+from simulator import sample_members, sample_shop
 from simulator.app import close, create_app
 from simulator.sample_data import build
 from simulator.settings import Settings
@@ -44,6 +44,22 @@ def test_the_featured_people_are_who_they_say() -> None:
     assert misaki.birthday.replace(year=2026) == TODAY + timedelta(days=6) or (
         misaki.birthday.replace(year=2026) - TODAY
     ) <= timedelta(days=7)
+
+
+def test_who_has_bought_is_a_member_and_most_friends_are_linked() -> None:
+    people = build(TODAY)
+    hana, ken, yui, _riku, misaki = people[:5]
+    members = [person for person in people if person.member_number]
+
+    assert len({person.member_number for person in members}) == len(members)
+    assert {bool(person.member_number) for person in people if person.purchases} == {True}
+    assert all(person.full_name and person.birthday for person in members)
+    assert (ken.linked, misaki.linked, hana.linked, yui.linked) == (True, True, False, False)
+    assert "birthday-500" in misaki.coupons
+    assert f"会員番号 {hana.member_number} 誕生日 {hana.birthday}" in hana.about
+    linked = [person for person in people if person.linked]
+    assert 140 < len(linked) < 200
+    assert all(person.followed_at and not person.blocked_at for person in linked)
 
 
 def test_purchases_are_sound() -> None:
@@ -88,7 +104,7 @@ async def test_the_shop_hears_of_the_past_once() -> None:
         shop.answers = lambda _: next(failures, 200)
 
         await sample_shop.tell_past(platform, app.state.shop)
-        heard, bodies = dict(shop.activities), len(shop.bodies)
+        heard, bodies = {what: dict(told) for what, told in shop.told.items()}, len(shop.bodies)
         await sample_shop.tell_past(platform, app.state.shop)
         await close(app)
 
@@ -97,12 +113,16 @@ async def test_the_shop_hears_of_the_past_once() -> None:
     assert max(len(body["events"]) for body in shop.bodies) == 50
     newest = max(event["timestamp"] for event in shop.events)
     assert datetime.fromtimestamp(newest / 1000, UTC) > datetime(2026, 12, 1, tzinfo=UTC)
-    expected = [p for c in build(date(2027, 1, 10)) if c.followed_at for p in c.purchases]
-    assert len(heard) == len(shop.activities) == len(expected)
-    one = next(iter(heard.values()))
-    assert one["kind"] == "purchased"
-    assert one["customer_id"].startswith("c-U")
-    assert {"order_id", "total", "lines"} == one["data"].keys()
+    assert shop.told == heard
+    people = build(date(2027, 1, 10))
+    assert len(heard["customers"]) == sum(person.member_number is not None for person in people)
+    assert len(heard["links"]) == sum(person.linked for person in people)
+    orders = [order for body in heard["purchases/batch"].values() for order in body["purchases"]]
+    assert len(orders) == sum(len(person.purchases) for person in people)
+    assert {order["order_id"] for order in orders} == {
+        purchase.order_id for person in people for purchase in person.purchases
+    }
+    assert {"coupons/birthday-500/issue", "coupons/beans-10/issue"} <= heard.keys()
 
 
 @pytest.mark.parametrize("answer", [{"items": [{"user_id": "U1"}]}, {}, []])
@@ -110,7 +130,7 @@ async def test_a_shop_that_answers_oddly_is_one_line_of_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, answer: object
 ) -> None:
     shop = FakeShop()
-    monkeypatch.setattr(sample_shop, "_PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(sample_members, "_PATIENCE_SECONDS", 1)
     friends = Route("/api/v1/friends", lambda _: JSONResponse(answer))
     shop.app.router.routes.insert(0, friends)
     async with running(shop.app) as shop_url:
@@ -123,4 +143,4 @@ async def test_a_shop_that_answers_oddly_is_one_line_of_log(
         await close(app)
 
     assert len(caplog.records) <= 1
-    assert shop.activities == {}
+    assert "purchases/batch" not in shop.told

@@ -100,7 +100,11 @@ export class People {
           "span",
           { class: "person-words" },
           el("span", { class: "person-name", text: person.name }),
-          el("span", { class: "person-about", text: person.last_message || person.about || "" }),
+          // Whoever is recommended keeps their line: it says what to try, and 花's how to link.
+          el("span", {
+            class: "person-about",
+            text: (!person.featured && person.last_message) || person.about || "",
+          }),
         ),
         el(
           "span",
