@@ -159,6 +159,9 @@ def _kind(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     return f"{word} {'–'.join(bounds)}" if small and len(bounds) > 1 else str(word)
 
 
+_PATH_PARAMETER = re.compile(r"{(\w+)}")
+
+
 def _curl(
     method: str,
     path: str,
@@ -166,9 +169,8 @@ def _curl(
     example: Any,  # noqa: ANN401
     public_url: str,
 ) -> str:
-    sample = {"id": "12", "key": "welcome"}
     lines = ["curl" if method == "get" else f"curl -X {method.upper()}"]
-    lines.append(f"'{public_url}{BASE}{path.format_map(sample)}'")
+    lines.append(f"'{public_url}{BASE}{_PATH_PARAMETER.sub(_sample, path)}'")
     lines.append('-H "Authorization: Bearer $OKAERI_TOKEN"')
     names = {p["name"] for p in operation.get("parameters", [])}
     if "Idempotency-Key" in names:
@@ -177,7 +179,13 @@ def _curl(
         lines.append("-H 'If-Match: \"3\"'")
     if example is not None:
         lines += ["-H 'Content-Type: application/json'", f"-d '{_json(example)}'"]
+    if "text/csv" in operation.get("requestBody", {}).get("content", {}):
+        lines += ["-H 'Content-Type: text/csv'", "--data-binary @FILE.csv"]
     return " \\\n  ".join(lines)
+
+
+def _sample(parameter: re.Match[str]) -> str:
+    return {"id": "12", "key": "welcome"}.get(parameter[1], parameter[1].upper())
 
 
 def _json(example: Any) -> str:  # noqa: ANN401

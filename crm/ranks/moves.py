@@ -1,5 +1,6 @@
 """One change of rank after another: who is to have which, and the writing down of it."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -65,13 +66,22 @@ def promotion(
     return Move(held.id, held.rank, policy.tiers[level].key, direction, until, of=None)
 
 
-def outcome(held: Held, policy: RankPolicy, end: datetime, zone: ZoneInfo) -> Move:
-    """What a term's end brings."""
-    level = policy.earned(max(held.amounts))
-    has = policy.level(held.rank)
-    direction = "moved" if has is None else "up" if level > has else "down"
-    until = None if level == 0 else term_end(policy, end, zone)
-    return Move(held.id, held.rank, policy.tiers[level].key, direction, until, of=end)
+def outcomes(
+    customers: Sequence[Held], policy: RankPolicy, end: datetime, zone: ZoneInfo
+) -> list[Move]:
+    """What the end of their terms brings to those whose terms end together."""
+    next_end = term_end(policy, end, zone)
+    levels = {tier.key: n for n, tier in enumerate(policy.tiers)}
+    thresholds = [tier.threshold for tier in policy.tiers]
+    found = []
+    for one in customers:
+        level = bisect_right(thresholds, max(one.amounts)) - 1
+        has = levels.get(one.rank or "")
+        direction = "moved" if has is None else "up" if level > has else "down"
+        until = next_end if level else None
+        after = policy.tiers[level].key
+        found.append(Move(one.id, one.rank, after, direction, until, of=end))
+    return found
 
 
 async def held(

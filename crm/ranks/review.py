@@ -110,7 +110,7 @@ async def _review(
         for end, ids in ended.items():
             spans = windows_at_end(policy, end, zone)
             customers = await moves.held(session, ids, policy, spans)
-            found = [moves.outcome(one, policy, end, zone) for one in customers]
+            found = moves.outcomes(customers, policy, end, zone)
             changed |= await moves.carry_out(session, found, policy, now=now)
             for move in found:
                 if move.until is not None and move.until <= now:

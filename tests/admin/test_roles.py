@@ -90,6 +90,7 @@ LEAST = {
     ("POST", "/coupons/{key}/line-coupon"): "marketer",
     ("POST", "/coupons/{key}/line-coupon/close"): "marketer",
     ("GET", "/coupons/check"): "clerk",
+    ("GET", "/customers/lookup"): "clerk",
     ("POST", "/coupons/redeem"): "clerk",
     ("POST", "/redemptions/{id}/undo"): "clerk",
     ("GET", "/redemptions"): "viewer",

@@ -154,6 +154,6 @@ def test_our_own_rules_do_not_overlap_and_our_buttons_are_told_apart() -> None:
     assert len({route.name for route in ROUTES}) == len(ROUTES)
 
 
-@pytest.mark.parametrize("kind", ["join", "leave", "accountLink", "tomorrow", "", "unsend"])
+@pytest.mark.parametrize("kind", ["join", "leave", "tomorrow", "", "unsend"])
 async def test_events_that_are_nobodys_get_no_answer(kind: str) -> None:
     assert await converse(turn_of({"type": kind})) is None

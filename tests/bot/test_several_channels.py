@@ -108,7 +108,7 @@ async def test_each_channel_answers_in_its_own_name_with_its_own_token(
         id_: [_text_of(entry)[:4] for entry in channel.friend(HANA).entries()]
         for id_, channel in two.channels.items()
     }
-    assert heard == {CHANNEL_ID: ["お問い合"], OTHER_ID: ["メッセー"]}
+    assert heard == {CHANNEL_ID: ["このトー"], OTHER_ID: ["メッセー"]}
     assert {status for (_name, status), _n in two.requests.items()} == {200}
 
 

@@ -92,7 +92,7 @@ def test_other_words_for_how_often_are_refused(once: Any) -> None:
 def test_an_unknown_activity_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(ValidationError, match="did you mean 'followed'"):
         Trigger(on="folowed")
-    with pytest.raises(ValidationError, match="known are answered, beacon_entered"):
+    with pytest.raises(ValidationError, match="known are answered, attribute_changed"):
         Trigger(on="qqq")
 
 

@@ -125,6 +125,9 @@ async def test_the_code_on_the_page_changes_every_thirty_seconds(
     code = cards.card_code(runtime.seal, ken.customer_id, now)
     assert qr_svg(code, "会員証のQRコード") in first
     assert qr_svg(code, "会員証のQRコード") not in second
+    part = (await http.get(f"{page}?part=live")).text
+    assert part.startswith("<section")
+    assert part.strip() in second
 
 
 async def test_an_old_page_says_how_to_get_a_new_one(
