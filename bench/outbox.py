@@ -48,6 +48,7 @@ async def wait_in_outbox(runtime: Runtime, count: int) -> None:
                 "friend_id": row.id,
                 "source": f"bench:{name}:{number}",
                 "purpose": "marketing",
+                "topic": "news",
                 "messages": ready_messages(number),
                 "message_count": 1,
                 "state": WAITING,

@@ -34,6 +34,7 @@ from core.pace import CHUNK
 from core.runtime import Runtime
 from crm import channels
 from crm.channels import OpenChannel
+from crm.customers.models import Consent
 from crm.models import BLOCKED, Friend
 from delivery import quota, reply_tokens
 from delivery.models import (
@@ -192,15 +193,18 @@ async def _form(session: AsyncSession, *, now: datetime, wall: datetime) -> tupl
     groups = [_first_five(group) for group in _by_friend(rows) if group[0].status != BLOCKED]
     tokens = await reply_tokens.take(session, [g[0].friend_id for g in groups], now=now)
     replies = [g for g in groups if g[0].friend_id in tokens]
-    pushes, held = await _within_quota(
-        session, [g for g in groups if g[0].friend_id not in tokens], now
+    wanted, refused = await _without_refused(
+        session, [g for g in groups if g[0].friend_id not in tokens]
     )
+    if refused:
+        await _end(session, refused, SUPPRESSED, "opted_out", now)
+    pushes, held = await _within_quota(session, wanted, now)
     if held:
         await _end(session, [row.id for group in held for row in group], HELD, "quota", now)
     calls = [_reply(group, *tokens[group[0].friend_id], now) for group in replies]
     calls += [_push(group, now) for group in pushes]
     await _keep(session, calls, replies + pushes, now=now, wall=wall)
-    return calls, len(blocked) + sum(len(group) for group in held)
+    return calls, len(blocked) + len(refused) + sum(len(group) for group in held)
 
 
 async def _due_deliveries(session: AsyncSession, now: datetime) -> list[Any]:
@@ -212,7 +216,7 @@ async def _due_deliveries(session: AsyncSession, now: datetime) -> list[Any]:
     due = (d.c.state == _WAITING, d.c.due_at <= now, at_rest)
     query = (
         select(d.c.id, d.c.channel_id, d.c.friend_id, d.c.messages, d.c.message_count)
-        .add_columns(friend.c.user_id, friend.c.status)
+        .add_columns(d.c.topic, friend.c.user_id, friend.c.status, friend.c.customer_id)
         .join(friend, friend.c.id == d.c.friend_id)
         .where(*due)
         .order_by(d.c.due_at, d.c.id)
@@ -247,6 +251,25 @@ def _first_five(group: list[Any]) -> list[Any]:
             break
         chosen.append(row)
     return chosen
+
+
+async def _without_refused(
+    session: AsyncSession, groups: list[list[Any]]
+) -> tuple[list[list[Any]], list[int]]:
+    """The groups without what their customers do not want to hear of, and the ids of that.
+
+    A reply is spared the question: the customer has just asked for something.
+    """
+    asked = {row.customer_id for group in groups for row in group if row.topic is not None}
+    if not asked:
+        return groups, []
+    consent = table(Consent)
+    whose = bulk.is_one_of(session, consent.c.customer_id, asked)
+    query = select(consent.c.customer_id, consent.c.topic).where(whose, ~consent.c.granted)
+    no = {(row.customer_id, row.topic) for row in await session.execute(query)}
+    refused = [r.id for group in groups for r in group if (r.customer_id, r.topic) in no]
+    left = [[r for r in group if (r.customer_id, r.topic) not in no] for group in groups]
+    return [group for group in left if group], refused
 
 
 async def _within_quota(

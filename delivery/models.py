@@ -74,6 +74,7 @@ class Delivery(Model, table=True):
     friend_id: int = Field(sa_column=Column(BigId, ForeignKey("friend.id"), nullable=False))
     source: str = Field(max_length=120, unique=True)
     purpose: str = Field(default="marketing", max_length=20)
+    topic: str | None = Field(default=None, max_length=60)
     messages: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     message_count: int = 1
     state: str = Field(default=WAITING, max_length=12)

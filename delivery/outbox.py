@@ -35,6 +35,7 @@ class Parcel:
 
     `source` is its natural key (`event:12`, `enrolment:7:step:2`): the same source is queued once.
     `purpose`: an answer and a transactional message are exempt from quiet hours and caps.
+    `topic`: it is not pushed to who has refused to hear of that; None is for everybody.
     """
 
     channel_id: int
@@ -43,6 +44,7 @@ class Parcel:
     messages: Sequence[dict[str, Any]]
     due_at: datetime
     purpose: str = MARKETING
+    topic: str | None = None
 
 
 async def queue(
@@ -129,6 +131,7 @@ def _row(parcel: Parcel, now: datetime) -> dict[str, Any]:
         "friend_id": parcel.friend_id,
         "source": parcel.source,
         "purpose": parcel.purpose,
+        "topic": parcel.topic,
         "messages": orjson.dumps(list(parcel.messages)),
         "message_count": len(parcel.messages),
         "state": WAITING,

@@ -254,7 +254,13 @@ class FlowDefinition(Part):
     entry: Entry = Entry()
     exit: Exit | None = None
     caps: Literal["marketing", "transactional"] = "marketing"
+    topic: Key = "news"
     steps: list[Step] = Field(min_length=1, max_length=MAX_STEPS)
+
+    @property
+    def refusable_topic(self) -> str | None:
+        """The topic that customers may have refused; None for what they must hear."""
+        return self.topic if self.caps == "marketing" else None
 
     def template_keys(self) -> list[str]:
         """The message templates that the steps name."""

@@ -353,6 +353,7 @@ def _parcel(
         messages=messages.fill(written, values, runtime.buttons),
         due_at=now,
         purpose=flow.caps,
+        topic=flow.refusable_topic,
     )
     outbox.check(parcel, allow_http=runtime.settings.allow_http_urls)
     return parcel

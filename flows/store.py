@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.db import table
 from core.errors import Conflict, Fault, Invalid, NotFound, StaleVersion
+from crm.customers import topics
 from delivery import messages
 from flows.definition import FlowDefinition
 from flows.models import (
@@ -45,7 +46,7 @@ async def save(
     the caller saw none: one that somebody has made meanwhile raises `Conflict`. What is published
     stays as it is until `publish`.
     """
-    await _templates_exist(session, definition)
+    await _what_it_names_exists(session, definition)
     written = to_json(definition)
     flow = await session.scalar(
         select(Flow).where(table(Flow).c.key == definition.key).with_for_update()
@@ -80,7 +81,7 @@ async def publish(session: AsyncSession, key: str, *, now: datetime) -> tuple[Fl
         if flow.state == PAUSED:
             await resume(session, key)
         return current, False
-    await _templates_exist(session, FlowDefinition.model_validate(flow.definition))
+    await _what_it_names_exists(session, FlowDefinition.model_validate(flow.definition))
     number = await session.scalar(
         select(func.max(table(FlowVersion).c.number)).where(table(FlowVersion).c.flow_id == flow.id)
     )
@@ -137,7 +138,7 @@ async def _hold(session: AsyncSession, flow: Flow, before: str, after: str) -> N
     await session.execute(query.values(state=after))
 
 
-async def _templates_exist(session: AsyncSession, definition: FlowDefinition) -> None:
+async def _what_it_names_exists(session: AsyncSession, definition: FlowDefinition) -> None:
     known = await messages.templates(session, definition.template_keys())
     faults = [
         Fault(
@@ -148,6 +149,15 @@ async def _templates_exist(session: AsyncSession, definition: FlowDefinition) ->
         for index, step in enumerate(definition.steps)
         if step.message and step.message not in known
     ]
+    listed = [topic.key for topic in await topics.all_topics(session)]
+    if definition.refusable_topic not in {None, *listed}:
+        faults.append(
+            Fault(
+                "topic",
+                f"there is no topic {definition.topic!r}; known are {', '.join(listed)}",
+                f"トピック「{definition.topic}」がありません。使えるもの: {', '.join(listed)}",
+            )
+        )
     if faults:
         raise Invalid(f"The flow has {len(faults)} fault(s).", faults)
 

@@ -709,6 +709,7 @@ def upgrade() -> None:
         sa.Column("friend_id", core.db.BigId, nullable=False),
         sa.Column("source", sa.String(length=120), nullable=False),
         sa.Column("purpose", sa.String(length=20), nullable=False),
+        sa.Column("topic", sa.String(length=60), nullable=True),
         sa.Column("messages", sa.LargeBinary(), nullable=False),
         sa.Column("message_count", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
