@@ -22,6 +22,8 @@ log = logging.getLogger("simulator")
 EVENTS_PER_BODY = 50
 _DONE = "sample_shop"
 _PATIENCE_SECONDS = 60
+_TRIES = 10
+_PAUSE_SECONDS = 2.0
 _POST_SECONDS = 10.0
 _SAME_TIME_MS = 60 * 60 * 1_000
 
@@ -57,19 +59,32 @@ def move_in(platform: Platform) -> None:
 
 
 async def tell_past(platform: Platform, shop: Shop) -> None:
-    """Tell the shop what it does not know yet. Never raises: what fails is one line of log."""
-    try:
-        await shop.wait_until_ready()
-        await _agree_on_time(platform, shop)
-        await _tell_events(platform)
-        if not shop.has_token:
-            log.warning("Members and purchases are not told: SIMULATOR_SHOP_TOKEN is not set")
+    """Tell the shop what it does not know yet. Never raises: what fails is one line of log.
+
+    A shop that is busy or just being started again is asked again, and goes on where it was.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            await _tell_past(platform, shop)
+        except ShopError as error:
+            if attempt == _TRIES:
+                log.warning("The sample shop's past could not be told: %s", error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("The sample shop's past could not be told: the shop is odd (%r)", error)
             return
-        await sample_members.tell(platform, shop, customers(platform), _DONE)
-    except ShopError as error:
-        log.warning("The sample shop's past could not be told: %s", error)
-    except (KeyError, TypeError, ValueError) as error:
-        log.warning("The sample shop's past could not be told: the shop answers oddly (%r)", error)
+        else:
+            return
+
+
+async def _tell_past(platform: Platform, shop: Shop) -> None:
+    await shop.wait_until_ready()
+    await _agree_on_time(platform, shop)
+    await _tell_events(platform)
+    if not shop.has_token:
+        log.warning("Members and purchases are not told: SIMULATOR_SHOP_TOKEN is not set")
+        return
+    await sample_members.tell(platform, shop, customers(platform), _DONE)
 
 
 async def _agree_on_time(platform: Platform, shop: Shop) -> None:
