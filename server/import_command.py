@@ -18,6 +18,7 @@ from crm.imports.export import export
 from crm.imports.mapping import Kind
 from crm.imports.run import Import, Report
 from crm.imports.texts import encoding_of
+from server.process import check_migrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Wish:
 
 async def import_file(settings: Settings, wish: Wish, console: Console) -> Report:
     """Take a file in; the bar is shown on `console` when that is a terminal."""
+    await check_migrated(settings)
     db = Database(settings)
     try:
         clock = SimulatedClock(db) if settings.clock == "simulated" else RealClock()
@@ -52,6 +54,7 @@ async def import_file(settings: Settings, wish: Wish, console: Console) -> Repor
 async def export_file(settings: Settings, wish: Wish) -> int:
     """Write a file; returns how many records it holds. It appears under its name when whole."""
     encoding = encoding_of(wish.encoding) if wish.encoding else "utf-8-sig"
+    await check_migrated(settings)
     part = wish.path.with_name(f".{wish.path.name}.part")
     db, count = Database(settings), 0
     try:

@@ -120,9 +120,11 @@ class Book:
 
     async def fetch(self, which: Any) -> None:  # noqa: ANN401
         """Bring further lots in, such as closed ones that points come back to."""
-        for row in await self.session.execute(select(table(PointLot)).where(which)):
+        lot = table(PointLot)
+        columns = [lot.c[field.name] for field in fields(Lot) if field.name in lot.c]
+        for row in await self.session.execute(select(*columns).where(which)):
             if row.id not in self.lots:
-                found = Lot(**row._mapping)  # noqa: SLF001 - the row as a mapping
+                found = Lot(*row)  # the columns stand as the fields do
                 self.lots[row.id] = found
                 account = self.accounts.get(found.customer_id)
                 if found.state == OPEN and account is not None:

@@ -79,3 +79,20 @@ def test_what_cannot_be_imported_is_said_in_a_sentence(okaeri: Okaeri, tmp_path:
         assert answer.returncode == 1
         assert said in answer.stderr
         assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.slow
+def test_a_database_that_was_never_used_is_made_ready_first(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("会員番号,氏名\n1001,山田 花子\n", encoding="utf-8")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("OKAERI_")},
+        "OKAERI_SECRET_KEY": "a-secret-key-for-tests-only",
+        "PYTHONPATH": str(ROOT),
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "import", "customers", "people.csv"], cwd=tmp_path,
+        env=environment, text=True, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, "新規 new 1" in done.stdout) == (0, True), done.stderr
