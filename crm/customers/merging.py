@@ -147,6 +147,9 @@ async def _both(session: AsyncSession, from_id: int, into_id: int) -> tuple[Cust
         one, other = today[from_id], today[into_id]
         if one == other:
             raise Conflict("すでに同じ顧客です。 These two are one record already.")
+        # Rolled back when one was merged while we waited: locks kept from this try and more taken
+        # by the next would not be in one order.
+        attempt = await session.begin_nested()
         await locking.lock(session, [one, other])
         gone, kept = await _rows(session, one, other)
         if gone.merged_into_id is None and kept.merged_into_id is None:
@@ -154,7 +157,9 @@ async def _both(session: AsyncSession, from_id: int, into_id: int) -> tuple[Cust
                 raise Conflict(
                     "消去済みの顧客は統合できません。 An erased record cannot be merged."
                 )
+            await attempt.commit()
             return gone, kept
+        await attempt.rollback()
     raise Conflict("These records are being merged elsewhere at this moment; try again.")
 
 
